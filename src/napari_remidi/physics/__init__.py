@@ -1,1 +1,25 @@
-""""""
+"""From a mesh to a signal.
+
+`TetMesh` (checked tetrahedra) -> `assembly` (finite-element matrices) -> `modes` (low Laplacian eigenmodes, sparse or in a
+shipped basis) -> `reduced` (small dense matrices and their tangents) -> `pgse` (signal and Jacobian of every measurement).
+`simulate` runs the whole way for one mesh and one protocol.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from napari_remidi.physics.mesh import TetMesh
+
+if TYPE_CHECKING:
+    from napari_remidi.physics.devices import choose_device as choose_device
+    from napari_remidi.physics.simulation import simulate as simulate
+
+__all__ = ["TetMesh", "choose_device", "simulate"]
+
+_FILE_OF = {"choose_device": "devices", "simulate": "simulation"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FILE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_FILE_OF[name]}"), name)

@@ -1,0 +1,52 @@
+"""Where the arithmetic runs: one name in, one torch device out, and one sentence when its memory is full."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from napari_remidi.errors import InputError, OutOfMemory
+
+DEVICES = ("auto", "cuda", "mps", "cpu")
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the torch device for a name of `DEVICES`; ``auto`` takes cuda, then mps, then cpu.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, or a device that this machine does not have.
+    """
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next(kind for kind in DEVICES[1:] if present[kind]))
+    kind = name.split(":")[0]
+    if kind not in present:
+        raise InputError(f"device {name!r} is unknown; choose one of {', '.join(DEVICES)}")
+    if not present[kind]:
+        raise InputError(f"device {name!r} is not available on this machine; choose 'auto' or 'cpu'")
+    return torch.device(name)
+
+
+def algebra_device(device: torch.device) -> torch.device:
+    """Return the device for float64 algebra: the same one, or the CPU where it has no float64 (mps)."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
+@contextmanager
+def memory_guard(device: torch.device, what: str) -> Iterator[None]:
+    """Turn torch's out-of-memory RuntimeErrors into `OutOfMemory` with a remedy."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _out_of_memory(device, what) from error
+    except RuntimeError as error:
+        if "out of memory" in str(error) or "can't allocate memory" in str(error):
+            raise _out_of_memory(device, what) from error
+        raise
+
+
+def _out_of_memory(device: torch.device, what: str) -> OutOfMemory:
+    remedy = "use fewer modes or measurements" if device.type == "cpu" else "choose device 'cpu' or use fewer modes"
+    return OutOfMemory(f"{device} ran out of memory while {what}: {remedy}")

@@ -1,0 +1,201 @@
+"""The tetrahedral mesh that a simulation runs on, checked once, at construction."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_remidi.errors import MeshError
+
+if TYPE_CHECKING:
+    import trimesh
+
+# the four faces of a positively oriented tetrahedron (det(p1-p0, p2-p0, p3-p0) > 0), normals outward
+FACES = np.array([[1, 2, 3], [0, 3, 2], [0, 1, 3], [0, 2, 1]])
+# 1 for a regular tetrahedron; below this an element is a sliver, and its stiffness swamps the others'
+SLIVER = 1e-3
+SMALLEST, LARGEST = 0.05, 5000.0  # µm, the extents that make sense for a cell
+
+
+@dataclass(frozen=True, eq=False)
+class TetMesh:
+    """Tetrahedra in µm, all positively oriented, with a closed boundary.
+
+    Parameters
+    ----------
+    points : (n, 3) float, µm
+    tetrahedra : (m, 4) int, node indices; positive orientation: det(p1-p0, p2-p0, p3-p0) > 0
+
+    Raises
+    ------
+    MeshError
+        For wrong shapes, non-finite points, inverted or sliver tetrahedra (with count and place), faces shared by
+        more than two tetrahedra, unused nodes, or an extent that is not a cell's.
+
+    Examples
+    --------
+    >>> corner = TetMesh([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], [[0, 1, 2, 3]])
+    >>> round(corner.volume, 6), len(corner.boundary)
+    (0.166667, 4)
+    """
+
+    points: NDArray[np.float64]
+    tetrahedra: NDArray[np.int64]
+
+    def __init__(self, points: ArrayLike, tetrahedra: ArrayLike) -> None:
+        p = np.array(points, dtype=np.float64)
+        t = np.array(tetrahedra, dtype=np.int64)
+        object.__setattr__(self, "points", p)
+        object.__setattr__(self, "tetrahedra", t)
+        _check_arrays(p, t)
+        _check_elements(self)
+        if (faces := _face_counts(t)).max() > 2:
+            raise MeshError(
+                f"{int((faces > 2).sum())} faces are shared by more than two tetrahedra: "
+                "the mesh overlaps itself; merge duplicate elements before simulating"
+            )
+        for array in (p, t):
+            array.setflags(write=False)
+
+    @cached_property
+    def volumes(self) -> NDArray[np.float64]:
+        """Volume of every tetrahedron, (m,) µm³."""
+        return signed_volumes(self.points, self.tetrahedra)
+
+    @property
+    def volume(self) -> float:
+        """Volume of the cell, µm³."""
+        return float(self.volumes.sum())
+
+    @cached_property
+    def boundary(self) -> NDArray[np.int64]:
+        """The surface's triangles as node indices, (k, 3), normals outward."""
+        return boundary_faces(self.tetrahedra)
+
+    @cached_property
+    def surface_nodes(self) -> NDArray[np.int64]:
+        """Indices of the nodes that lie on the surface, (s,), increasing."""
+        return np.unique(self.boundary)
+
+    @property
+    def surface(self) -> "trimesh.Trimesh":
+        """The surface with its own nodes only, in the order of `surface_nodes`."""
+        import trimesh
+
+        faces = np.searchsorted(self.surface_nodes, self.boundary)
+        return trimesh.Trimesh(self.points[self.surface_nodes], faces, process=False)
+
+    @classmethod
+    def from_surface(cls, surface: "trimesh.Trimesh | str | PathLike[str]", edge_length: float | None = None) -> "TetMesh":
+        """Fill a watertight surface with tetrahedra (needs the optional mesher ``pytetwild``).
+
+        Parameters
+        ----------
+        surface : trimesh.Trimesh or path of a surface file, µm
+        edge_length : µm, target edge length as `pytetwild` takes it; by default a twentieth of the diagonal
+
+        Raises
+        ------
+        MeshError
+            For a file that cannot be read, an open or inside-out surface, or where the mesher is not installed.
+        """
+        shell = surface if not isinstance(surface, str | PathLike) else _read_surface(Path(surface))
+        check_surface(shell)
+        try:
+            import pytetwild
+        except ImportError:
+            raise MeshError(
+                "filling a surface with tetrahedra needs the optional mesher: pip install 'napari-remidi[mesh]'"
+            ) from None
+        options: dict[str, Any] = {} if edge_length is None else {"edge_length_abs": edge_length}
+        points, tets = pytetwild.tetrahedralize(
+            np.asarray(shell.vertices, dtype=np.float64), np.asarray(shell.faces, dtype=np.int32), **options
+        )
+        tets = np.asarray(tets, dtype=np.int64)
+        flipped = signed_volumes(points, tets) < 0  # the mesher's own node order, not the user's
+        tets[flipped] = tets[flipped][:, [0, 2, 1, 3]]
+        used, tets = np.unique(tets, return_inverse=True)
+        return cls(points[used], tets.reshape(-1, 4))
+
+
+def signed_volumes(points: NDArray[np.float64], tetrahedra: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Volume of every tetrahedron, (m,) µm³, negative where it is inverted."""
+    p = points[tetrahedra]
+    e = p[:, 1:] - p[:, :1]
+    return np.einsum("ij,ij->i", np.cross(e[:, 0], e[:, 1]), e[:, 2]) / 6
+
+
+def boundary_faces(tetrahedra: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Faces that belong to one tetrahedron only, (k, 3) node indices, normals outward."""
+    faces = tetrahedra[:, FACES].reshape(-1, 3)
+    _, first, count = np.unique(np.sort(faces, axis=1), axis=0, return_index=True, return_counts=True)
+    return faces[np.sort(first[count == 1])]
+
+
+def check_surface(surface: "trimesh.Trimesh") -> None:
+    """Raise MeshError unless a surface is closed and its normals point outward."""
+    if not surface.is_watertight:
+        open_edges = len(surface.edges_sorted) - 2 * len(surface.face_adjacency)
+        raise MeshError(
+            f"the surface is open ({max(open_edges, 1)} edges belong to one face only): close its holes "
+            "(for example trimesh.repair.fill_holes) before simulating"
+        )
+    if surface.volume <= 0:
+        raise MeshError(
+            f"the surface is inside out (volume {surface.volume:.3g} µm³): flip its faces (surface.invert()) before simulating"
+        )
+
+
+def _read_surface(path: Path) -> "trimesh.Trimesh":
+    import trimesh
+
+    try:
+        return trimesh.load(path, force="mesh")
+    except FileNotFoundError:
+        raise MeshError(f"{path}: no such file") from None
+    except Exception as error:
+        raise MeshError(f"{path}: not a surface that can be read ({error})") from None
+
+
+def _face_counts(tetrahedra: NDArray[np.int64]) -> NDArray[np.int64]:
+    faces = np.sort(tetrahedra[:, FACES].reshape(-1, 3), axis=1)
+    return np.unique(faces, axis=0, return_counts=True)[1]
+
+
+def _check_arrays(p: NDArray[np.float64], t: NDArray[np.int64]) -> None:
+    if p.ndim != 2 or p.shape[1] != 3:
+        raise MeshError(f"points have shape {p.shape}; a mesh needs (n, 3), in µm")
+    if t.ndim != 2 or t.shape[1] != 4 or len(t) == 0:
+        raise MeshError(f"tetrahedra have shape {t.shape}; a mesh needs (m, 4) node indices with m > 0")
+    if bad := int((~np.isfinite(p)).any(axis=1).sum()):
+        raise MeshError(f"{bad} of {len(p)} points are not finite; check how the mesh was made or read")
+    if t.min() < 0 or t.max() >= len(p):
+        raise MeshError(f"tetrahedra name nodes {t.min()} to {t.max()}, but there are {len(p)} points, counted from 0")
+    if unused := len(p) - len(np.unique(t)):
+        raise MeshError(f"{unused} of {len(p)} points belong to no tetrahedron; remove them before simulating")
+    extent = float(np.ptp(p, axis=0).max())
+    if not SMALLEST <= extent <= LARGEST:
+        raise MeshError(f"the mesh is {extent:.3g} µm long, which is no cell's size; give its points in µm")
+
+
+def _check_elements(mesh: TetMesh) -> None:
+    volumes = mesh.volumes
+    inverted = np.flatnonzero(volumes <= 0)
+    if len(inverted):
+        raise MeshError(_where(mesh, inverted, "inverted", "swap two of their nodes or mesh the surface again"))
+    p = mesh.points[mesh.tetrahedra]
+    pairs = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    mean_square = sum(((p[:, a] - p[:, b]) ** 2).sum(axis=1) for a, b in pairs) / 6
+    slivers = np.flatnonzero(volumes * 6 * np.sqrt(2) < SLIVER * mean_square**1.5)
+    if len(slivers):
+        raise MeshError(_where(mesh, slivers, "slivers, too flat to simulate", "mesh the surface again"))
+
+
+def _where(mesh: TetMesh, elements: NDArray[np.int64], what: str, remedy: str) -> str:
+    x, y, z = mesh.points[mesh.tetrahedra[elements[0]]].mean(axis=0)
+    place = f"the first is number {elements[0]}, at ({x:.2f}, {y:.2f}, {z:.2f}) µm"
+    return f"{len(elements)} of {len(mesh.tetrahedra)} tetrahedra are {what} ({place}): {remedy}"
