@@ -58,9 +58,7 @@ def element_tangents(corners: Tensor, velocity: Tensor) -> Tensor:
     d_moment = _moment(velocity, same, a, b) * volume[:, None, None] / 120
     d_mass = growth[..., None] * mass
     d_stiffness = volume[:, None] * (growth[..., None] * dot + d_dot)
-    return torch.cat(
-        [d_mass[..., None], d_stiffness[..., None], growth[..., None, None] * moment + d_moment], dim=-1
-    )
+    return torch.cat([d_mass[..., None], d_stiffness[..., None], growth[..., None, None] * moment + d_moment], dim=-1)
 
 
 def _volume_and_gradients(corners: Tensor) -> tuple[Tensor, Tensor]:

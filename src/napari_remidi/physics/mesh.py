@@ -90,7 +90,9 @@ class TetMesh:
         return trimesh.Trimesh(self.points[self.surface_nodes], faces, process=False)
 
     @classmethod
-    def from_surface(cls, surface: "trimesh.Trimesh | str | PathLike[str]", edge_length: float | None = None) -> "TetMesh":
+    def from_surface(
+        cls, surface: "trimesh.Trimesh | str | PathLike[str]", edge_length: float | None = None
+    ) -> "TetMesh":
         """Fill a watertight surface with tetrahedra (needs the optional mesher ``pytetwild``).
 
         Parameters

@@ -1,0 +1,240 @@
+"""Pulsed-gradient spin echo in a reduced model: the signal of every measurement at once, and its Jacobian.
+
+During a pulse v' = −H v with H = D Λ + i q A_g, both parts real symmetric; between pulses only D Λ acts, and the second pulse is the
+first one's conjugate. With v = e^{−δH} c (c the start) and w = e^{−δH} u (u the detection),
+
+    S = Re Σ_j e^{−(Δ−δ) D λ_j} conj(w_j) v_j,        w ∝ v where spins start everywhere (closed ends).
+
+The exponential acts by Strang splitting in the eigenbasis of A_g: one real r × r product per step for all columns of a direction, then
+a pointwise phase; Richardson extrapolation from N and 2N steps. Its derivative with respect to any number of parameters needs only
+the adjoint trajectory a(t) = e^{−(δ−t)H} a(δ):
+
+    dS = −Re ∫ a(t)ᵀ (dΛ + i q dA_g) v(t) dt + Re a(0)ᵀ dc + (the same from the detection) − Σ_ij Re conj(w_i) φ_ij dΛ_ij v_j,
+
+φ the divided difference of e^{−(Δ−δ)λ}: one r × r matrix per measurement, contracted with the tangents of `reduced_tangents`.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from napari_remidi.physics.pulses import PulseBlock
+from napari_remidi.physics.reduced import ReducedModel, ReducedTangents
+
+PHASE_STEP = 0.5  # rad, the largest phase that a Strang step may turn
+STEPS = (8, 128)  # fewest and most steps per pulse
+CHUNK_BYTES = 2**28  # of working memory for the Jacobian
+
+
+@dataclass(frozen=True, eq=False)
+class Sensitivity:
+    """Derivative of every measurement.
+
+    Attributes
+    ----------
+    shape : (M, P) with respect to the parameters of the tangents
+    diffusivity : (M,) per µm²/ms
+    direction : (M, 3) with respect to the gradient direction
+    """
+
+    shape: Tensor
+    diffusivity: Tensor
+    direction: Tensor
+
+
+def pgse_signal(
+    model: ReducedModel, blocks: list[PulseBlock], diffusivity: float, rotation: Tensor | None = None, count: int = 0
+) -> Tensor:
+    """Signal of every measurement.
+
+    Parameters
+    ----------
+    model : ReducedModel
+    blocks : from `pulse_blocks`; their dtype and device are used
+    diffusivity : µm²/ms
+    rotation : (3, 3), body to world; directions are turned into the body's frame. None: body and world agree
+    count : number of measurements M
+
+    Returns
+    -------
+    (M,) S/S0, one where no gradient acts
+    """
+    signal = _ones(blocks, count)
+    for block in blocks:
+        pulse = _Pulse(model, block, diffusivity, rotation)
+        coarse, fine = (pulse.signal(pulse.ends(n)) for n in (pulse.steps, 2 * pulse.steps))
+        held = block.measurement >= 0
+        signal[block.measurement[held]] = ((4 * fine - coarse) / 3)[held]
+    return signal
+
+
+def pgse_sensitivity(
+    model: ReducedModel,
+    tangents: ReducedTangents,
+    blocks: list[PulseBlock],
+    diffusivity: float,
+    rotation: Tensor | None = None,
+    count: int = 0,
+) -> Sensitivity:
+    """Jacobian of every measurement; parameters as in `pgse_signal`. `direction` is in the world's frame."""
+    ones = _ones(blocks, count)
+    parameters = len(tangents.start)
+    result = Sensitivity(ones.new_zeros(count, parameters), torch.zeros_like(ones), ones.new_zeros(count, 3))
+    for block in blocks:
+        size = len(model.decay)
+        per_direction = block.strength.shape[1] * 8 * size * (4 * (STEPS[1] // 8) + 2 * size)
+        chunk = max(1, int(CHUNK_BYTES / per_direction))
+        for first in range(0, len(block.directions), chunk):
+            part = block.part(slice(first, first + chunk))
+            pulse = _Pulse(model, part, diffusivity, rotation)
+            shape, diffusion, direction = pulse.sensitivity(tangents)
+            held = part.measurement >= 0
+            rows = part.measurement[held]
+            result.shape[rows] = shape[held]
+            result.diffusivity[rows] = diffusion[held]
+            result.direction[rows] = (part.sign[..., None] * direction)[held]
+    return result
+
+
+def _ones(blocks: list[PulseBlock], count: int) -> Tensor:
+    rows = max([count, *(int(block.measurement.max()) + 1 for block in blocks)])
+    if not blocks:
+        return torch.ones(rows)
+    return torch.ones(rows, dtype=blocks[0].strength.dtype, device=blocks[0].strength.device)
+
+
+class _Pulse:
+    """One block's pulse in a reduced model, ready to propagate columns (G, r, columns)."""
+
+    def __init__(self, model: ReducedModel, block: PulseBlock, diffusivity: float, rotation: Tensor | None) -> None:
+        real, device = block.strength.dtype, block.strength.device
+        self.block, self.model, self.diffusivity = block, model, diffusivity
+        self.decay = (diffusivity * model.decay).to(device, real)
+        self.position = model.position.to(device, real)
+        self.rotation = None if rotation is None else rotation.to(device, real)
+        self.directions = block.directions if self.rotation is None else block.directions @ self.rotation
+        gradient = torch.einsum("gc,cij->gij", self.directions, self.position)
+        self.phase, self.axes = torch.linalg.eigh(gradient)
+        self.start = model.start.to(device, real)
+        self.detect = model.detect.to(device, real)
+        self.closed = model.density is None
+        turn = float((self.phase.abs().amax() * block.strength.amax() * block.delta))
+        self.steps = min(max(STEPS[0], 2 * math.ceil(turn / PHASE_STEP / 2)), STEPS[1])  # even, to be halved
+        self.gap = torch.exp(-block.gap[:, None, :] * self.decay[:, None])
+
+    def ends(self, steps: int) -> tuple[Tensor, Tensor]:
+        """v and w at the end of the pulse, (G, r, C) complex, in the modes."""
+        *_, columns = self._march(self._columns(), steps)
+        v = self._to_modes(columns)
+        if self.closed:
+            return v, v * self.model.amount.to(v.real)
+        return v[..., : v.shape[-1] // 2], v[..., v.shape[-1] // 2 :]
+
+    def signal(self, ends: tuple[Tensor, Tensor]) -> Tensor:
+        """(G, C) from v and w at the end of the pulse."""
+        v, w = ends
+        return (self.gap * (w.real * v.real + w.imag * v.imag)).sum(1)
+
+    def sensitivity(self, tangents: ReducedTangents) -> tuple[Tensor, Tensor, Tensor]:
+        """Derivatives of the block's signal: shape (G, C, P), diffusivity (G, C), direction (G, C, 3)."""
+        real, device = self.decay.dtype, self.decay.device
+        fine, coarse = self._adjoint(self.steps), self._adjoint(self.steps // 2)
+        on_decay, on_position, on_start, on_detect = ((4 * f - c) / 3 for f, c in zip(fine, coarse, strict=True))
+        on_decay, on_position = on_decay.flatten(2), on_position.flatten(2)
+
+        d_decay = (self.diffusivity * tangents.decay).to(device, real).flatten(1)
+        d_position = tangents.position.to(device, real).flatten(2)
+        turned = (on_position @ d_position.flatten(0, 1).T).unflatten(-1, d_position.shape[:2])
+        shape = on_decay @ d_decay.T + torch.einsum("gcpx,gx->gcp", turned, self.directions)
+        shape = shape + on_start @ tangents.start.to(device, real).T + on_detect @ tangents.detect.to(device, real).T
+        diffusion = on_decay @ torch.diag(self.decay / self.diffusivity).flatten()
+        direction = on_position @ self.position.flatten(1).T
+        if self.rotation is not None:
+            direction = direction @ self.rotation.T
+        return shape, diffusion, direction
+
+    def _adjoint(self, steps: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Derivative of every measurement with respect to dΛ and dA_g, (G, C, r, r), and to the start and detection, (G, C, r)."""
+        columns = self.block.strength.shape[1]
+        forward = self._trajectory(self._columns(), steps)  # (G, r, T, C), or 2 C with open ends
+        v, w = forward[:, :, -1, :columns], forward[:, :, -1, columns:]
+        if self.closed:
+            w = v * self.model.amount.to(v.real)
+            backward = self.gap * w.conj()
+        else:
+            backward = torch.cat([self.gap * w.conj(), self.gap * v.conj()], dim=-1)
+        adjoint = self._trajectory(self._from_modes(backward), steps).flip(2)
+        step = self.block.delta / steps * (2 if self.closed else 1)
+        weights = torch.full((steps + 1, 1), step, dtype=self.decay.dtype, device=self.decay.device)
+        weights[0] /= 2
+        weights[-1] /= 2
+        outer_real, outer_imag = _outer(adjoint * weights, forward, columns)
+        middle = _outer(w[:, :, None].conj(), v[:, :, None], columns)[0]
+        on_decay = -(outer_real + _divided_difference(self.decay, self.block.gap) * middle)
+        begin = adjoint[:, :, 0].real.transpose(1, 2)
+        on_detect = begin / self.model.amount.to(begin) if self.closed else begin[:, columns:]
+        return on_decay, self.block.strength[..., None, None] * outer_imag, begin[:, :columns], on_detect
+
+    def _columns(self) -> Tensor:
+        groups, columns = self.block.strength.shape
+        begin = (self.axes.transpose(1, 2) @ self.start)[..., None].expand(-1, -1, columns)
+        if not self.closed:
+            detect = (self.axes.transpose(1, 2) @ self.detect)[..., None].expand(-1, -1, columns)
+            begin = torch.cat([begin, detect], dim=-1)
+        return torch.complex(begin, torch.zeros_like(begin))
+
+    def _march(self, columns: Tensor, steps: int) -> Iterator[Tensor]:
+        """States after each Strang step, in the eigenbasis of the gradient."""
+        tau = self.block.delta / steps
+        strength = self.block.strength if self.closed else self.block.strength.repeat(1, 2)
+        angle = -tau / 2 * strength[:, None] * self.phase[..., None]
+        half = torch.polar(torch.ones_like(angle), angle)
+        diffuse = self.axes.transpose(1, 2) @ (torch.exp(-tau * self.decay)[:, None] * self.axes)
+        for _ in range(steps):
+            columns = _real_product(diffuse, columns * half) * half
+            yield columns
+
+    def _to_modes(self, columns: Tensor) -> Tensor:
+        return _real_product(self.axes, columns)
+
+    def _from_modes(self, columns: Tensor) -> Tensor:
+        return _real_product(self.axes.transpose(1, 2), columns)
+
+    def _trajectory(self, begin: Tensor, steps: int) -> Tensor:
+        """States at the beginning and after each step, in the modes, (G, r, steps + 1, columns)."""
+        states = [begin, *self._march(begin, steps)]
+        stacked = torch.stack(states, dim=2)
+        return self._to_modes(stacked.flatten(2)).reshape(stacked.shape)
+
+
+def _real_product(matrix: Tensor, columns: Tensor) -> Tensor:
+    """A real matrix times complex columns, (G, r, r) @ (G, r, C), as one real product."""
+    pairs = torch.view_as_real(columns.contiguous())
+    return torch.view_as_complex((matrix @ pairs.flatten(2)).reshape(pairs.shape))
+
+
+def _outer(adjoint: Tensor, forward: Tensor, columns: int) -> tuple[Tensor, Tensor]:
+    """Real and imaginary part of Σ_t a vᵀ for every measurement, (G, C, r, r) each."""
+
+    def rows(x: Tensor) -> Tensor:  # (G, r, T, kC) -> (G, C, r, kT)
+        groups, size, times, wide = x.shape
+        return x.reshape(groups, size, times, wide // columns, columns).permute(0, 4, 1, 3, 2).flatten(3)
+
+    a, v = rows(adjoint), rows(forward)
+    left = torch.cat([a.real, a.imag], dim=-1)
+    right_real = torch.cat([v.real, -v.imag], dim=-1).transpose(-1, -2)
+    right_imag = torch.cat([v.imag, v.real], dim=-1).transpose(-1, -2)
+    return left @ right_real, left @ right_imag
+
+
+def _divided_difference(decay: Tensor, gap: Tensor) -> Tensor:
+    """φ(λi, λj) = (e^{−Tλi} − e^{−Tλj}) / (λj − λi) for every measurement's T, (G, C, r, r), without cancellation."""
+    lowest = torch.minimum(decay[:, None], decay)
+    gaps, which = gap.unique(return_inverse=True)
+    time = gaps[:, None, None]
+    x = time * (decay[:, None] - decay).abs()
+    table = time * torch.exp(-time * lowest) * torch.where(x < 1e-3, 1 - x / 2, -torch.expm1(-x) / x.clamp_min(1e-3))
+    return table[which]

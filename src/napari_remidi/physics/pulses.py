@@ -1,0 +1,76 @@
+"""A pulsed-gradient protocol laid out for batched propagation: one block of columns per gradient direction."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from napari_remidi.scan import Protocol
+
+
+@dataclass(frozen=True, eq=False)
+class PulseBlock:
+    """Measurements that share a pulse duration: G directions, each with C (padded) gradient strengths.
+
+    Attributes
+    ----------
+    delta : ms
+    directions : (G, 3) unit vectors
+    strength : (G, C) q in rad/(µm ms), 0 in padding
+    gap : (G, C) Δ − δ in ms
+    measurement : (G, C) row of the protocol, −1 in padding
+    sign : (G, C) −1 where the measurement's own direction is the opposite one
+    """
+
+    delta: float
+    directions: Tensor
+    strength: Tensor
+    gap: Tensor
+    measurement: Tensor
+    sign: Tensor
+
+    def part(self, groups: slice) -> "PulseBlock":
+        """Some of the directions."""
+        columns = (self.directions, self.strength, self.gap, self.measurement, self.sign)
+        return PulseBlock(self.delta, *(column[groups] for column in columns))
+
+
+def pulse_blocks(protocol: "Protocol", device: torch.device, dtype: torch.dtype = torch.float32) -> list[PulseBlock]:
+    """Group a protocol's weighted measurements by pulse duration and direction.
+
+    Opposite directions give the same signal (its real part), so they share a block; measurements without gradient belong to none,
+    their signal is one.
+    """
+    q, vectors = protocol.q, protocol.bvecs
+    weighted = np.flatnonzero(q > 0)
+    blocks = []
+    for delta in np.unique(protocol.delta[weighted]):
+        rows = weighted[protocol.delta[weighted] == delta]
+        sign = _hemisphere(vectors[rows])
+        axes = vectors[rows] * sign[:, None]
+        keys = np.round(axes, 5) + 0.0
+        _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+        group = group.ravel()
+        columns = int(np.bincount(group).max())
+        measurement = np.full((len(first), columns), -1)
+        order = np.argsort(group, kind="stable")
+        slot = np.arange(len(order)) - np.searchsorted(group[order], group[order])
+        measurement[group[order], slot] = rows[order]
+        turned = np.ones_like(measurement, dtype=np.float64)
+        turned[group[order], slot] = sign[order]
+        held = measurement >= 0
+        gap = (protocol.Delta - protocol.delta)[measurement]
+        columns_of = (axes[first], np.where(held, q[measurement], 0.0), np.where(held, gap, 0.0))
+        floats = [torch.as_tensor(column, dtype=dtype, device=device) for column in (*columns_of, turned)]
+        rows_of = torch.as_tensor(measurement, device=device)
+        blocks.append(PulseBlock(float(delta), *floats[:3], rows_of, floats[3]))
+    return blocks
+
+
+def _hemisphere(vectors: np.ndarray) -> np.ndarray:
+    """1 or −1, so that the product's first component that is not zero is positive."""
+    leading = np.take_along_axis(vectors, np.argmax(np.abs(vectors) > 1e-6, axis=1)[:, None], axis=1)
+    return np.where(leading[:, 0] < 0, -1.0, 1.0)

@@ -1,0 +1,116 @@
+"""The Bloch-Torrey equation in the mesh's own modes: small dense matrices, and how they change with the shape.
+
+In modes Φ of unit diffusivity, a magnetisation Σ φ_j v_j follows v' = −(D Λ + i q f(t) g·A) v with Λ = diag(λ), A_c = Φᵀ J_c Φ.
+It starts from the density ρ0 and is detected with weight one.
+
+The modes themselves are never differentiated: a round section has degenerate pairs, and 1/(λi − λj) explodes. Φ stays frozen and
+E = Φᵀ M(p) Φ − I, zero at the current shape, restores orthonormality: A → A − (EA + AE)/2 is exact to first order.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from napari_remidi.physics.assembly import Topology
+from napari_remidi.physics.modes import MASS, STIFFNESS
+
+MOMENTS = slice(2, 5)
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedModel:
+    """A cell's diffusion in r modes.
+
+    Attributes
+    ----------
+    modes : (n, r) Φ
+    decay : (r,) λ, 1/µm², for unit diffusivity
+    position : (3, r, r) A, µm
+    start : (r,) Φᵀ M ρ0 / ∫ρ0
+    detect : (r,) Φᵀ M 1
+    density : (n,) ρ0, or None where spins start everywhere alike (closed ends)
+    amount : () ∫ρ0, µm³
+    centre : (3,) µm, the density's centroid, from which positions are counted
+    """
+
+    modes: Tensor
+    decay: Tensor
+    position: Tensor
+    start: Tensor
+    detect: Tensor
+    density: Tensor | None
+    amount: Tensor
+    centre: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedTangents:
+    """First-order change of a `ReducedModel` with each of P parameters, modes frozen.
+
+    Attributes
+    ----------
+    decay : (P, r, r), no longer diagonal
+    position : (P, 3, r, r)
+    start, detect : (P, r)
+    """
+
+    decay: Tensor
+    position: Tensor
+    start: Tensor
+    detect: Tensor
+
+
+def reduced_model(
+    topology: Topology, entries: Tensor, decay: Tensor, modes: Tensor, density: Tensor | None = None
+) -> ReducedModel:
+    """Project a mesh's matrices, (5, e), onto its modes, (n, r); `density` is ρ0 at the nodes, (n,)."""
+    ones = torch.ones(topology.nodes, 1, dtype=entries.dtype, device=entries.device)
+    weights = ones if density is None else torch.cat([ones, density[:, None]], dim=1)
+    weighted = topology.product(entries[MASS][None], weights)[0]
+    amount = weighted[:, -1].sum()
+    position = topology.projected(entries[MOMENTS], modes)
+    # a shift of the origin adds a multiple of the identity and changes no signal: centring keeps float32 phases small
+    centre = topology.product(entries[MOMENTS], weights[:, -1:]).sum(dim=(1, 2)) / amount
+    position = position - centre[:, None, None] * torch.eye(modes.shape[1], dtype=modes.dtype, device=modes.device)
+    start, detect = modes.T @ weighted[:, -1] / amount, modes.T @ weighted[:, 0]
+    return ReducedModel(modes, decay, position, start, detect, density, amount, centre)
+
+
+def reduced_tangents(topology: Topology, model: ReducedModel, points: Tensor, velocities: Tensor) -> ReducedTangents:
+    """How the reduced model changes when the nodes move.
+
+    Parameters
+    ----------
+    topology : Topology
+    model : ReducedModel of the mesh at `points`
+    points : (n, 3) µm
+    velocities : (P, n, 3), derivative of the nodes with respect to P parameters; its dtype is used throughout
+
+    Returns
+    -------
+    ReducedTangents
+    """
+    dtype = velocities.dtype
+    modes, points = model.modes.to(dtype), (points - model.centre).to(dtype)
+    count, size = len(velocities), modes.shape[1]
+    changes = topology.entry_tangents(points, velocities)
+    extra = torch.ones(topology.nodes, 1, dtype=dtype, device=modes.device)
+    if model.density is not None:
+        extra = torch.cat([extra, model.density.to(dtype)[:, None]], dim=1)
+    moved = topology.product(changes.reshape(count * changes.shape[1], -1), torch.cat([modes, extra], dim=1))
+    moved = moved.reshape(count, -1, topology.nodes, moved.shape[-1])
+    inner = modes.T @ moved[..., :size]
+    error = inner[:, MASS]
+    decay = model.decay.to(dtype)
+    d_decay = inner[:, STIFFNESS] - (error * decay + decay[:, None] * error) / 2
+    position = model.position.to(dtype)
+    shift = error[:, None] @ position
+    d_position = inner[:, MOMENTS] - (shift + shift.transpose(-1, -2)) / 2
+    weighted = moved[:, MASS, :, size:]
+    d_detect = weighted[..., 0] @ modes - error @ model.detect.to(dtype) / 2
+    amount = model.amount.to(dtype)
+    growth = weighted[..., -1].sum(-1) / amount
+    start = model.start.to(dtype)
+    d_start = weighted[..., -1] @ modes / amount - error @ start / 2 - growth[:, None] * start
+    return ReducedTangents(d_decay, d_position, d_start, d_detect)
