@@ -1,0 +1,86 @@
+"""The signal of one cell: its latent shape, its orientation and, if fitted, its diffusivity."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_remidi.inversion.levenberg_marquardt import Point
+from napari_remidi.inversion.rotation import change_of_direction, turned
+from napari_remidi.inversion.settings import Settings
+from napari_remidi.inversion.template import Shape, Template
+from napari_remidi.physics.pgse import pgse_sensitivity, pgse_signal
+from napari_remidi.physics.pulses import pulse_blocks
+
+if TYPE_CHECKING:
+    from napari_remidi.scan import Protocol
+
+Floats = NDArray[np.float64]
+DIFFUSIVITY_SD = 0.7  # of log diffusivity about its starting value: tissue, fixed or alive, cold or warm
+
+
+class CellProblem:
+    """Parameters: latent (d), rotation vector (3), log diffusivity (1, where fitted)."""
+
+    compartments: tuple[str, ...] = ("intra",)
+
+    def __init__(self, template: Template, protocol: "Protocol", settings: Settings, device: torch.device) -> None:
+        self.template, self.protocol, self.settings = template, protocol, settings
+        self.blocks = pulse_blocks(protocol, device)
+        size = template.prior.latent_dim
+        self.latent, self.turn = slice(0, size), slice(size, size + 3)
+        self.mean = np.zeros(size + 3)
+        self.precision = np.concatenate([np.ones(size), np.zeros(3)])
+        if settings.fits_diffusivity:
+            self.mean = np.append(self.mean, np.log(settings.diffusivity))
+            self.precision = np.append(self.precision, DIFFUSIVITY_SD**-2)
+
+    def diffusivity(self, point: Point) -> float:
+        """µm²/ms at a point."""
+        return float(np.exp(point.parameters[-1])) if self.settings.fits_diffusivity else self.settings.diffusivity
+
+    def point(self, parameters: Floats, rotation: Floats) -> Point | None:
+        """What the parameters predict, or None where they are no valid shape."""
+        if np.abs(parameters[self.latent]).max() > 8:
+            return None
+        shape = self.template.shape(parameters[self.latent])
+        if shape is None:
+            return None
+        blank = Point(parameters, rotation, np.empty(0), shape)
+        turn = torch.as_tensor(rotation)
+        signal = pgse_signal(shape.model, self.blocks, self.diffusivity(blank), turn, len(self.protocol))
+        return Point(parameters, rotation, signal.double().cpu().numpy(), shape)
+
+    def moved(self, point: Point, step: Floats) -> Point | None:
+        """The point after a step."""
+        parameters = point.parameters + step
+        parameters[self.turn] = 0
+        return self.point(parameters, turned(point.rotation, step[self.turn]))
+
+    def jacobian(self, point: Point) -> Floats:
+        """Derivative of the signal, (M, P)."""
+        shape: Shape = point.shape
+        turn, diffusivity = torch.as_tensor(point.rotation), self.diffusivity(point)
+        change = pgse_sensitivity(shape.model, shape.tangents, self.blocks, diffusivity, turn, len(self.protocol))
+        by_direction = change.direction.double().cpu().numpy()
+        columns = [
+            change.shape.double().cpu().numpy(),
+            np.einsum("mi,mij->mj", by_direction, change_of_direction(self.protocol.bvecs)),
+        ]
+        if self.settings.fits_diffusivity:
+            columns.append(diffusivity * change.diffusivity.double().cpu().numpy()[:, None])
+        return np.concatenate(columns, axis=1)
+
+    def shape_of(self, point: Point) -> Shape:
+        """The shape at a point."""
+        shape: Shape = point.shape
+        return shape
+
+    def fractions(self, point: Point) -> dict[str, float]:
+        """Share of the signal at b = 0 of every compartment."""
+        return {"intra": 1.0, "extra": 0.0, "free": 0.0}
+
+    def described(self, point: Point) -> dict[str, float]:
+        """The compartments' fitted values."""
+        return {"diffusivity_um2_per_ms": self.diffusivity(point)}

@@ -1,0 +1,262 @@
+"""A voxel's signal in, an axon's shape out: starts, refinement, choice, posterior."""
+
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_remidi.errors import InputError, PriorError
+from napari_remidi.inversion.cell import CellProblem
+from napari_remidi.inversion.levenberg_marquardt import Point, Step, Target, curvature, descend
+from napari_remidi.inversion.noise import rician_mean, rician_sd
+from napari_remidi.inversion.posterior import posterior_covariance, vertex_sd
+from napari_remidi.inversion.settings import Settings
+from napari_remidi.inversion.solution import Iterate, Solution
+from napari_remidi.inversion.starts import StartLibrary, best_starts, build_library
+from napari_remidi.inversion.template import Template
+from napari_remidi.inversion.tissue import TissueProblem
+from napari_remidi.physics.devices import choose_device, memory_guard
+
+if TYPE_CHECKING:
+    from napari_remidi.scan import Protocol
+    from napari_remidi.shapes import Prior
+
+Floats = NDArray[np.float64]
+UNKNOWN_NOISE = 0.02  # assumed while fitting where no noise is given; the residual replaces it in the posterior
+TRIAL_STEPS = 6  # Levenberg-Marquardt steps every start gets before the best goes on
+EXPLAINED = 1.25  # χ² per degree of freedom below which no further start is tried
+ROUNDS = 3  # of starts, while the signal is not explained
+
+
+class Inverter:
+    """Inverts signals of one protocol with one prior; what they share is prepared once.
+
+    Parameters
+    ----------
+    protocol : Protocol with timing
+    prior : Prior
+    settings : Settings
+
+    Raises
+    ------
+    TimingError
+        Where the protocol has no timing.
+    PriorError
+        Where model and prior do not fit (a voxel of tissue needs axons with open ends).
+    """
+
+    def __init__(self, protocol: "Protocol", prior: "Prior", settings: Settings | None = None) -> None:
+        self.protocol, self.prior, self.settings = protocol, prior, settings or Settings()
+        protocol.require_timing()
+        if self.settings.model == "voxel" and prior.ends != "open":
+            raise PriorError(
+                f"model 'voxel' needs a prior of axons with open ends, and {prior.name!r} has closed ones: choose 'axon-open'"
+            )
+        self.device = choose_device(self.settings.device)
+        self._library: StartLibrary | None = None
+        self._problem: CellProblem | TissueProblem | None = None
+
+    def run(self, signal: Floats) -> Generator[Iterate, None, Solution]:
+        """Invert one signal, (M,) S/S0: yields every iterate, returns the solution; closing the generator cancels.
+
+        Raises
+        ------
+        InputError
+            For a signal of the wrong length, or with values that are not finite.
+        OutOfMemory
+            Where the device has too little memory.
+        """
+        signal = np.asarray(signal, dtype=np.float64)
+        if signal.shape != (len(self.protocol),):
+            raise InputError(f"the signal has {signal.size} values, the protocol {len(self.protocol)} measurements")
+        if bad := int((~np.isfinite(signal)).sum()):
+            raise InputError(f"{bad} of {len(signal)} values of the signal are not finite; choose another voxel")
+        with memory_guard(self.device, f"inverting {len(signal)} measurements"):
+            return (yield from self._run(signal))
+
+    def _run(self, signal: Floats) -> Generator[Iterate, None, Solution]:
+        began = time.perf_counter()
+        if self._problem is None:
+            yield Iterate("preparing", "Preparing the simulator", 0.0)
+            kind = CellProblem if self.settings.model == "axon" else TissueProblem
+            template = Template.of(self.prior, self.device, self.settings.modes)
+            self._problem = kind(template, self.protocol, self.settings, self.device)
+        yield from self._prepare()
+        target = Target(signal, self.settings.noise_sd or UNKNOWN_NOISE)
+        search = _Search(self._problem, target, self.prior, self.settings)
+        candidates = self._candidates(signal)
+        for first in range(0, len(candidates), self.settings.starts):
+            yield from search.round(candidates[first : first + self.settings.starts])
+            if search.best is not None and search.chi2_per_dof(search.best) < EXPLAINED:
+                break
+        return self._solution(search, began)
+
+    def _prepare(self) -> Iterator[Iterate]:
+        if self._library is not None:
+            return
+        for step in build_library(self.prior, self.protocol, self.settings, self.device):
+            if isinstance(step, StartLibrary):
+                self._library = step
+            else:
+                yield Iterate("preparing", "Simulating starting shapes", 0.25 * step)
+
+    def _candidates(self, signal: Floats) -> list[Point]:
+        from napari_remidi.scan import principal_direction
+
+        assert self._library is not None
+        assert self._problem is not None
+        problem = self._problem
+        axis = principal_direction(signal, self.protocol)
+        if isinstance(problem, TissueProblem):
+            return problem.starts(self._library.latents, signal, axis, self.settings.starts)
+        found = best_starts(self._library, signal, self.protocol, axis, ROUNDS * self.settings.starts)
+        points = []
+        for latent, rotation in found:
+            parameters = problem.mean.copy()
+            parameters[problem.latent] = latent
+            point = problem.point(parameters, rotation)
+            if point is not None:
+                points.append(point)
+        return points
+
+    def _solution(self, search: "_Search", began: float) -> Solution:
+        best = search.best
+        if best is None:
+            raise InputError(
+                "no starting shape fits this signal's protocol; use another prior or report the scan's timing"
+            )
+        problem, target = search.problem, search.target
+        source = "given"
+        if self.settings.noise_sd is None:
+            source = "estimated from the residual"
+            degrees = max(len(target.signal) - len(best.parameters), 1)
+            residual = target.residual(best.signal) * target.noise_sd
+            target = Target(target.signal, float(np.sqrt((residual**2).sum() / degrees)))
+        chi2 = search.chi2_per_dof(best, target)
+        hessian, _ = curvature(problem, target, best)
+        covariance = posterior_covariance(hessian, chi2)
+        fitted = rician_mean(best.signal, target.noise_sd)
+        shape = problem.shape_of(best)
+        faces = np.asarray(self.prior.boundary)
+        variance = ((target.signal - target.signal.mean()) ** 2).sum()
+        return Solution(
+            points=shape.points.cpu().numpy() @ best.rotation.T,
+            tetrahedra=np.asarray(self.prior.tetrahedra),
+            faces=faces,
+            signal=fitted,
+            latent=best.parameters[problem.latent],
+            rotation=best.rotation,
+            diffusivity=problem.diffusivity(best),
+            fractions=problem.fractions(best),
+            compartments=problem.described(best),
+            covariance=covariance,
+            vertex_sd=vertex_sd(shape, best.rotation, covariance, faces, problem.turn),
+            history=tuple(search.history),
+            chi2_per_dof=chi2,
+            variance_explained=float(1 - ((target.signal - fitted) ** 2).sum() / max(variance, 1e-12)),
+            noise_sd=target.noise_sd,
+            noise_source=source,
+            iterations=len(search.history),
+            stop_reason=search.stop,
+            seconds=time.perf_counter() - began,
+            settings=self.settings.to_dict(),
+            device=str(self.device),
+        )
+
+
+def invert(
+    signal: Floats, protocol: "Protocol", prior: "Prior", settings: Settings | None = None
+) -> Generator[Iterate, None, Solution]:
+    """Invert one signal; see `Inverter.run`. For many voxels of one scan make one `Inverter`."""
+    return (yield from Inverter(protocol, prior, settings).run(signal))
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """A start after its first steps."""
+
+    number: int
+    last: Step
+
+
+class _Search:
+    """The starts of one signal, and the best point so far."""
+
+    def __init__(
+        self, problem: CellProblem | TissueProblem, target: Target, prior: "Prior", settings: Settings
+    ) -> None:
+        self.problem, self.target, self.prior, self.settings = problem, target, prior, settings
+        self.best: Point | None = None
+        self.best_objective = np.inf
+        self.stop = "no progress"
+        self.history: list[dict[str, Any]] = []
+        self._started = 0
+        self._fraction = 0.25
+
+    def round(self, candidates: list[Point]) -> Iterator[Iterate]:
+        """Take every candidate a few steps, then refine the best to its end, and the next ones while the fit is poor."""
+        trials = []
+        for point in candidates:
+            self._started += 1
+            step = None
+            for step in descend(self.problem, self.target, point, TRIAL_STEPS):
+                yield self._iterate("starting", step, self._started)
+            if step is not None:
+                trials.append(_Trial(self._started, step))
+        trials.sort(key=lambda trial: trial.last.objective)
+        for trial in trials[:2]:
+            step = trial.last
+            if step.stop == "budget":
+                for step in descend(self.problem, self.target, trial.last.point, self.settings.iterations):
+                    yield self._iterate("refining", step, trial.number)
+            self._keep(step)
+            if self.best is not None and self.chi2_per_dof(self.best) < EXPLAINED:
+                return
+
+    def chi2_per_dof(self, point: Point, target: Target | None = None) -> float:
+        """Misfit in units of the Rician standard deviation, per degree of freedom."""
+        target = target or self.target
+        expected = rician_mean(point.signal, target.noise_sd)
+        sd = rician_sd(point.signal, target.noise_sd)
+        weighted = ~self.problem.protocol.is_b0
+        degrees = max(int(weighted.sum()) - len(point.parameters), 1)
+        return float((((expected - target.signal) / sd)[weighted] ** 2).sum() / degrees)
+
+    def _keep(self, step: Step) -> None:
+        if step.objective < self.best_objective:
+            self.best, self.best_objective = step.point, step.objective
+            self.stop = step.stop or "budget"
+
+    def _iterate(self, stage: str, step: Step, start: int) -> Iterate:
+        chi2 = self.chi2_per_dof(step.point)
+        self.history.append(
+            {
+                "start": start,
+                "stage": stage,
+                "iteration": len(self.history) + 1,
+                "objective": step.objective,
+                "chi2_per_dof": chi2,
+                "damping": step.damping,
+                "accepted": step.accepted,
+            }
+        )
+        expected = self.settings.starts * TRIAL_STEPS + 12
+        self._fraction = min(0.99, max(self._fraction, 0.25 + 0.75 * len(self.history) / expected))
+        points = self.problem.shape_of(step.point).points.cpu().numpy() @ step.point.rotation.T
+        count = max(self.settings.starts, start)
+        what = f"start {start} of {count}" if stage == "starting" else "refining the best start"
+        return Iterate(
+            stage=stage,
+            message=f"{what}, step {len(self.history)}: χ²/dof {chi2:.2f}",
+            fraction=self._fraction,
+            iteration=len(self.history),
+            start=start,
+            n_starts=count,
+            points=points,
+            faces=np.asarray(self.prior.boundary),
+            signal=rician_mean(step.point.signal, self.target.noise_sd),
+            chi2_per_dof=chi2,
+        )

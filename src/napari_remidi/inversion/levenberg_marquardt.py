@@ -1,0 +1,133 @@
+"""Levenberg-Marquardt for a maximum a posteriori estimate.
+
+Minimises Σ (E|S(θ)| − y)²/σ² + Σ (θ − μ)²/s². The step solves (JᵀJ/σ² + 1/s² + damping · diagonal) dθ = −gradient; the damping follows
+the gain ratio (Nielsen 1999). Direction, damping and stopping are separate: a `Problem` says what a point is and what it predicts, and
+refuses points that are no shape (None), which damps the step like any other failure.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_remidi.inversion.noise import rician_mean, rician_mean_slope
+
+Floats = NDArray[np.float64]
+START_DAMPING = 1e-2
+LARGEST_DAMPING = 1e7
+# a step that promises to lower the objective by less (in units of χ², and relative to it) is not worth taking
+CONVERGED, CONVERGED_RELATIVE = 0.02, 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A place in parameter space and what it predicts.
+
+    Attributes
+    ----------
+    parameters : (P,)
+    rotation : (3, 3), body to world; its parameters in `parameters` are increments and stay zero
+    signal : (M,) predicted S/S0, free of noise
+    shape : what the problem needs to linearise here
+    """
+
+    parameters: Floats
+    rotation: Floats
+    signal: Floats
+    shape: Any
+
+
+class Problem(Protocol):
+    """What the optimiser needs to know."""
+
+    mean: Floats
+    precision: Floats
+
+    def moved(self, point: Point, step: Floats) -> Point | None:
+        """The point after a step, or None where it is no valid shape."""
+
+    def jacobian(self, point: Point) -> Floats:
+        """Derivative of the signal, (M, P)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One iteration's outcome.
+
+    Attributes
+    ----------
+    point : where the iterate stands
+    objective : −2 log posterior up to a constant
+    damping : of the step
+    accepted : whether the step was taken
+    stop : why the iteration ends here, or None
+    """
+
+    point: Point
+    objective: float
+    damping: float
+    accepted: bool
+    stop: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """The measurement to explain: (M,) S/S0 and its noise."""
+
+    signal: Floats
+    noise_sd: float
+
+    def residual(self, predicted: Floats) -> Floats:
+        """(M,) in units of the noise."""
+        return (rician_mean(predicted, self.noise_sd) - self.signal) / self.noise_sd
+
+    def weighted(self, predicted: Floats, jacobian: Floats) -> Floats:
+        """Derivative of `residual`, from that of the predicted signal."""
+        return jacobian * (rician_mean_slope(predicted, self.noise_sd) / self.noise_sd)[:, None]
+
+
+def objective(problem: Problem, target: Target, point: Point) -> float:
+    """−2 log posterior up to a constant."""
+    prior = ((point.parameters - problem.mean) ** 2 * problem.precision).sum()
+    return float((target.residual(point.signal) ** 2).sum() + prior)
+
+
+def curvature(problem: Problem, target: Target, point: Point) -> tuple[Floats, Floats]:
+    """Gauss-Newton Hessian (P, P) and gradient (P,) of half the objective."""
+    jacobian = target.weighted(point.signal, problem.jacobian(point))
+    hessian = jacobian.T @ jacobian + np.diag(problem.precision)
+    gradient = jacobian.T @ target.residual(point.signal) + problem.precision * (point.parameters - problem.mean)
+    return hessian, gradient
+
+
+def descend(problem: Problem, target: Target, start: Point, iterations: int) -> Iterator[Step]:
+    """Yield every iteration; the last one's `stop` is "converged", "no progress" or "budget"."""
+    point, damping, growth = start, START_DAMPING, 2.0
+    value = objective(problem, target, point)
+    hessian, gradient = curvature(problem, target, point)
+    for iteration in range(1, iterations + 1):
+        scale = np.diag(hessian)
+        step = -np.linalg.solve(hessian + damping * np.diag(scale), gradient)
+        promised = float(-2 * gradient @ step - step @ hessian @ step)
+        if promised < max(CONVERGED, CONVERGED_RELATIVE * value) and damping <= 1:
+            yield Step(point, value, damping, False, "converged")
+            return
+        trial = problem.moved(point, step)
+        trial_value = np.inf if trial is None else objective(problem, target, trial)
+        used = damping
+        accepted = trial is not None and trial_value < value
+        if accepted and trial is not None:
+            gain = (value - trial_value) / promised
+            damping *= max(1 / 5, 1 - (2 * gain - 1) ** 3)
+            growth = 2.0
+            point, value = trial, trial_value
+        else:
+            damping, growth = damping * growth, growth * 2
+        stop = "no progress" if damping > LARGEST_DAMPING else "budget" if iteration == iterations else None
+        yield Step(point, value, used, accepted, stop)
+        if stop:
+            return
+        if accepted:
+            hessian, gradient = curvature(problem, target, point)

@@ -1,0 +1,54 @@
+"""How sure a reconstruction is: the posterior's covariance, and what it means for every vertex."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_remidi.inversion.template import Shape
+
+Floats = NDArray[np.float64]
+
+
+def posterior_covariance(hessian: Floats, chi2_per_dof: float) -> Floats:
+    """Laplace approximation (JᵀJ/σ² + prior)⁻¹, (P, P).
+
+    Where the model explains less than the noise allows (χ² per degree of freedom above one), the misfit counts as noise and the
+    covariance grows with it.
+    """
+    scale = np.sqrt(np.maximum(np.diag(hessian), 1e-12))
+    inverse = np.linalg.inv(hessian / np.outer(scale, scale)) / np.outer(scale, scale)
+    return inverse * max(1.0, chi2_per_dof)
+
+
+def vertex_sd(shape: Shape, rotation: Floats, covariance: Floats, boundary: NDArray[np.int64], turn: slice) -> Floats:
+    """Standard deviation of every node, (n,) µm: along the normal on the surface, per direction inside.
+
+    A node that slides along the surface changes no shape, so only its normal motion counts. Position is not measured, so the node
+    mean is held.
+    """
+    body = shape.points.cpu().numpy()
+    latent = shape.velocities.double().cpu().numpy()
+    size = len(latent)
+    normals = vertex_normals(body, boundary)
+    # turning by ω in the world moves a node by ω × Rx; in the body's frame by (Rᵀω) × x
+    turns = np.cross(np.eye(3)[:, None], body[None])
+    moves = np.concatenate([latent, np.einsum("ji,jnc->inc", rotation.T, turns)])
+    moves = moves - moves.mean(axis=1, keepdims=True)
+    rows = np.r_[np.arange(size), np.arange(turn.start, turn.stop)]
+    block = covariance[np.ix_(rows, rows)]
+    along = np.einsum("pnc,nc->np", moves, normals)
+    sd = np.sqrt(np.maximum(np.einsum("np,pq,nq->n", along, block, along), 0))
+    inside = ~normals.any(axis=1)
+    everywhere = np.einsum("pnc,pq,qnc->n", moves[:, inside], block, moves[:, inside])
+    sd[inside] = np.sqrt(np.maximum(everywhere, 0) / 3)
+    return sd
+
+
+def vertex_normals(points: Floats, boundary: NDArray[np.int64]) -> Floats:
+    """Area-weighted unit normals of surface nodes, (n, 3); zero inside."""
+    corners = points[boundary]
+    faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals = np.zeros_like(points)
+    for corner in range(3):
+        np.add.at(normals, boundary[:, corner], faces)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0)

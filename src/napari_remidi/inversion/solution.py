@@ -1,0 +1,89 @@
+"""What an inversion yields on its way, and at its end."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Iterate:
+    """Where a running inversion stands, for a window or a progress bar.
+
+    Attributes
+    ----------
+    stage : "preparing", "starting" or "refining"
+    message : one line for people
+    fraction : 0 to 1, of the work expected
+    iteration : Levenberg-Marquardt steps so far, all starts together
+    start, n_starts : which start is refined, from 1, and of how many
+    points : (n, 3) µm, world axes, centred; None before the first shape
+    faces : (k, 3) surface triangles, outward
+    signal : (M,) predicted S/S0, or None
+    chi2_per_dof : of the prediction, or NaN
+    """
+
+    stage: str
+    message: str
+    fraction: float
+    iteration: int = 0
+    start: int = 0
+    n_starts: int = 0
+    points: Floats | None = None
+    faces: NDArray[np.int64] | None = None
+    signal: Floats | None = None
+    chi2_per_dof: float = float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """The maximum a posteriori shape, with its uncertainty and how it was found.
+
+    Attributes
+    ----------
+    points : (n, 3) µm, world axes, centred on the node mean
+    tetrahedra : (m, 4)
+    faces : (k, 3) surface triangles, outward
+    signal : (M,) fitted S/S0, with the Rician mean at the fitted noise
+    latent : (d,)
+    rotation : (3, 3) body to world
+    diffusivity : µm²/ms, inside the axon
+    fractions : {"intra", "extra", "free"}, share of the signal at b = 0
+    compartments : the other fitted values, by name and unit
+    covariance : (P, P) of latent, rotation vector and the rest
+    vertex_sd : (n,) µm
+    history : one dict per iteration: start, iteration, objective, chi2_per_dof, damping, accepted
+    chi2_per_dof : misfit in units of the noise
+    variance_explained : 1 − Σ(y − S)² / Σ(y − ȳ)²
+    noise_sd, noise_source : the noise of S/S0 used, and where it came from
+    iterations : accepted and refused steps, all starts together
+    stop_reason : "converged", "no progress" or "budget"
+    seconds : wall time
+    settings : `Settings.to_dict()`
+    device : where it ran
+    """
+
+    points: Floats
+    tetrahedra: NDArray[np.int64]
+    faces: NDArray[np.int64]
+    signal: Floats
+    latent: Floats
+    rotation: Floats
+    diffusivity: float
+    fractions: dict[str, float]
+    compartments: dict[str, float]
+    covariance: Floats
+    vertex_sd: Floats
+    history: tuple[dict[str, Any], ...]
+    chi2_per_dof: float
+    variance_explained: float
+    noise_sd: float
+    noise_source: str
+    iterations: int
+    stop_reason: str
+    seconds: float
+    settings: dict[str, Any]
+    device: str

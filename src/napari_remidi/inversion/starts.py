@@ -1,0 +1,115 @@
+"""Where to start: the prior's own examples, simulated once for a protocol and compared with a signal in many orientations.
+
+Every example's signal is needed in any orientation. On one shell it is a smooth, even function on the sphere, so a homogeneous
+polynomial of degree eight (the span of the even spherical harmonics up to eight) holds it, and turning the cell is evaluating that
+polynomial in turned directions: one matrix product for all examples.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_remidi.inversion.rotation import rotations_about
+from napari_remidi.inversion.settings import Settings
+from napari_remidi.inversion.template import Template
+from napari_remidi.physics.pgse import pgse_signal
+from napari_remidi.physics.pulses import pulse_blocks
+
+if TYPE_CHECKING:
+    from napari_remidi.scan import Protocol
+    from napari_remidi.shapes import Prior
+
+Floats = NDArray[np.float64]
+COARSE_MODES, COARSE_BASIS = 32, 80
+DIRECTIONS = 80  # on a half sphere, for the 45 coefficients of degree eight
+SHELLS = 6  # of a protocol that has more
+EXPONENTS = np.array([(a, b, 8 - a - b) for a in range(9) for b in range(9 - a)])
+
+
+@dataclass(frozen=True, eq=False)
+class StartLibrary:
+    """Signals of the prior's examples on some shells of a protocol, ready to be turned.
+
+    Attributes
+    ----------
+    latents : (E, d)
+    polynomials : (shells, 45, E)
+    rows : for each shell, the protocol's measurements that belong to it
+    """
+
+    latents: Floats
+    polynomials: NDArray[np.float32]
+    rows: tuple[NDArray[np.int64], ...]
+
+
+def build_library(
+    prior: "Prior", protocol: "Protocol", settings: Settings, device: torch.device, count: int = 256
+) -> Iterator[float | StartLibrary]:
+    """Simulate the first `count` examples; yields the share done, and the library last."""
+    from napari_remidi.scan import Protocol
+
+    shells = _spread(protocol)
+    directions = half_sphere(DIRECTIONS)
+    bvals, delta, Delta = (
+        np.repeat(column, DIRECTIONS) for column in np.array([(s.bval, s.delta, s.Delta) for s in shells]).T
+    )
+    body = Protocol.pgse(bvals, np.tile(directions, (len(shells), 1)), delta, Delta)
+    blocks = pulse_blocks(body, device)
+    template = Template.of(prior, device, COARSE_MODES, COARSE_BASIS)
+    latents, signals = [], []
+    examples = np.asarray(prior.exemplars, dtype=np.float64)[:count]
+    for index, latent in enumerate(examples):
+        shape = template.shape(latent)
+        if shape is not None:
+            latents.append(latent)
+            signals.append(
+                pgse_signal(shape.model, blocks, settings.diffusivity, count=len(body)).double().cpu().numpy()
+            )
+        if index % 8 == 7:
+            yield (index + 1) / len(examples)
+    at_nodes = np.array(signals).reshape(len(latents), len(shells), DIRECTIONS)
+    fit = np.linalg.pinv(monomials(directions))
+    polynomials = np.einsum("kd,esd->ske", fit, at_nodes).astype(np.float32)
+    yield StartLibrary(np.array(latents), polynomials, tuple(shell.indices for shell in shells))
+
+
+def best_starts(
+    library: StartLibrary, signal: Floats, protocol: "Protocol", axis: Floats, count: int
+) -> list[tuple[Floats, Floats]]:
+    """The `count` examples, each in its best orientation near ± an axis, that come closest to a signal: (latent, rotation)."""
+    rotations = rotations_about(axis)
+    misfit = np.zeros((len(rotations), len(library.latents)))
+    for polynomials, rows in zip(library.polynomials, library.rows, strict=True):
+        body = np.einsum("rij,mi->rmj", rotations, protocol.bvecs[rows])
+        basis = monomials(body.reshape(-1, 3)).astype(np.float32)
+        predicted = (basis @ polynomials).reshape(len(rotations), len(rows), -1)
+        misfit += ((predicted - signal[rows, None].astype(np.float32)) ** 2).sum(axis=1)
+    orientation = misfit.argmin(axis=0)
+    order = np.argsort(misfit.min(axis=0))
+    return [(library.latents[example], rotations[orientation[example]]) for example in order[:count]]
+
+
+def monomials(directions: Floats) -> Floats:
+    """Homogeneous monomials of degree eight, (M, 45)."""
+    powers = directions[:, :, None] ** np.arange(9)
+    return powers[:, 0, EXPONENTS[:, 0]] * powers[:, 1, EXPONENTS[:, 1]] * powers[:, 2, EXPONENTS[:, 2]]
+
+
+def half_sphere(count: int) -> Floats:
+    """Directions spread evenly over the upper half sphere (Fibonacci), (count, 3)."""
+    z = 1 - (np.arange(count) + 0.5) / count
+    azimuth = np.pi * (1 + np.sqrt(5)) * np.arange(count)
+    sine = np.sqrt(1 - z**2)
+    return np.stack([sine * np.cos(azimuth), sine * np.sin(azimuth), z], axis=1)
+
+
+def _spread(protocol: "Protocol") -> list:
+    """At most `SHELLS` shells with enough directions, spread over b and timing."""
+    shells = sorted((s for s in protocol.shells if len(s.indices) >= 3), key=lambda s: (s.bval, s.Delta))
+    if len(shells) <= SHELLS:
+        return shells
+    return [shells[i] for i in np.linspace(0, len(shells) - 1, SHELLS).round().astype(int)]

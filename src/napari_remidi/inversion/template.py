@@ -1,0 +1,110 @@
+"""From a latent to a reduced model, on the prior's template: no sparse eigensolver, every step a small dense product."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_remidi.physics.assembly import Topology
+from napari_remidi.physics.devices import algebra_device
+from napari_remidi.physics.mesh import signed_volumes
+from napari_remidi.physics.modes import modes_in_basis
+from napari_remidi.physics.reduced import ReducedModel, ReducedTangents, reduced_model, reduced_tangents
+from napari_remidi.physics.simulation import window
+
+if TYPE_CHECKING:
+    from napari_remidi.shapes import Prior
+
+Floats = NDArray[np.float64]
+MODES = {"closed": 60, "open": 100}
+FLAT = 1e-3  # of the mean volume: a thinner element is as good as inverted
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """A prior's decoder and mesh, made ready for one device.
+
+    Attributes
+    ----------
+    prior : Prior
+    topology : Topology of its tetrahedra
+    basis : (n, R) float64, holds the low modes of every shape of the family
+    density : (n,) where spins start, or None with closed ends
+    modes : number of modes
+    """
+
+    prior: "Prior"
+    topology: Topology
+    basis: Tensor
+    density: Tensor | None
+    modes: int
+
+    @classmethod
+    def of(
+        cls, prior: "Prior", device: torch.device, modes: int | None = None, basis_size: int | None = None
+    ) -> "Template":
+        """Prepare a prior; `basis_size` keeps the first columns of its basis only, for coarse models."""
+        algebra = algebra_device(device)
+        basis = torch.as_tensor(np.asarray(prior.pod, dtype=np.float64)[:, :basis_size], device=algebra)
+        count = min(modes or MODES[prior.ends], basis.shape[1])
+        density = None
+        if prior.ends == "open":
+            along = prior.decode_points(torch.zeros(prior.latent_dim, dtype=torch.float64)).numpy()[:, 2]
+            centre, length = (along.max() + along.min()) / 2, np.ptp(along)
+            density = torch.as_tensor(window((along - centre) / length), device=algebra)
+        return cls(prior, Topology.of(prior.tetrahedra, algebra), basis, density, count)
+
+    def shape(self, latent: Floats) -> "Shape | None":
+        """The shape of a latent, or None where its mesh would fold."""
+        with torch.no_grad():
+            points = self.prior.decode_points(torch.as_tensor(latent, device=self.basis.device))
+        points = points - points.mean(dim=0)
+        volumes = signed_volumes(points.cpu().numpy(), np.asarray(self.prior.tetrahedra))
+        if not np.isfinite(volumes).all() or volumes.min() < FLAT * volumes.mean():
+            return None
+        return Shape(self, np.asarray(latent, dtype=np.float64), points)
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """A latent's mesh in the body's frame, and what follows from it.
+
+    Attributes
+    ----------
+    template : Template
+    latent : (d,)
+    points : (n, 3) float64 µm, node mean at the origin
+    """
+
+    template: Template
+    latent: Floats
+    points: Tensor
+
+    @property
+    def volume(self) -> float:
+        """Volume of the mesh, µm³."""
+        return float(signed_volumes(self.points.cpu().numpy(), np.asarray(self.template.prior.tetrahedra)).sum())
+
+    @cached_property
+    def model(self) -> ReducedModel:
+        """Its diffusion in the template's modes."""
+        template = self.template
+        entries = template.topology.entries(self.points)
+        decay, modes = modes_in_basis(template.topology, entries, template.basis, template.modes)
+        return reduced_model(template.topology, entries, decay, modes, template.density)
+
+    @cached_property
+    def velocities(self) -> Tensor:
+        """Derivative of the nodes with respect to the latent, (d, n, 3) float32."""
+        latent = torch.as_tensor(self.latent, dtype=torch.float32, device=self.points.device)
+        moves = torch.func.jacfwd(self.template.prior.decode_points)(latent)
+        return (moves - moves.mean(dim=0)).permute(2, 0, 1).contiguous()
+
+    @cached_property
+    def tangents(self) -> ReducedTangents:
+        """How the model changes with the latent."""
+        return reduced_tangents(self.template.topology, self.model, self.points, self.velocities)
