@@ -1,0 +1,145 @@
+"""Run: the engine in its own thread, and its iterates back in the window, drawn at most five times a second."""
+
+import logging
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from napari.qt.threading import create_worker
+from qtpy.QtCore import QTimer
+
+from napari_remidi.errors import RemidiError
+from napari_remidi.ui.session import Request
+from napari_remidi.ui.status import StatusModel
+
+if TYPE_CHECKING:
+    from napari_remidi.inversion import Iterate
+    from napari_remidi.results import Axon
+
+Engine = Callable[..., "Generator[Iterate, None, Axon]"]
+REDRAW_EVERY = 0.2
+"""Seconds between two drawings of a growing surface."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run gave no axon, in a sentence for the user."""
+
+    message: str
+
+
+def steps(request: Request, engine: Engine | None = None) -> "Generator[Iterate, None, Axon | Failure]":
+    """Iterates of a reconstruction, then its axon; runs in the worker's thread.
+
+    Errors come back as a value: a worker keeps silent about a ``RuntimeError``, and PyTorch's out-of-memory is one.
+    PyTorch is imported here, so that a window opens without waiting for it.
+    """
+    try:
+        if engine is None:
+            from napari_remidi.results import reconstruct_steps as engine
+        axon = yield from engine(request.signal, request.protocol, **request.settings)
+        return axon if request.truth is None else axon.with_truth(_mesh(request.truth))
+    except RemidiError as error:
+        return Failure(str(error))
+    except Exception as error:
+        logging.getLogger(__name__).exception("The reconstruction failed")
+        return Failure(f"The reconstruction failed ({type(error).__name__}: {error}); the log has the details.")
+
+
+class Run:
+    """At most one reconstruction at a time.
+
+    Parameters
+    ----------
+    status : StatusModel
+        Told of every phase.
+    draw : called with (request, iterate) in the window's thread, at most five times a second
+    finish : called with (request, axon) in the window's thread
+    fail : called with the message of a failure
+    engine : the generator function that reconstructs; by default the product's own
+    """
+
+    def __init__(
+        self,
+        status: StatusModel,
+        draw: Callable[[Request, Any], None],
+        finish: Callable[[Request, Any], None],
+        fail: Callable[[str], None],
+        engine: Engine | None = None,
+    ) -> None:
+        self._status, self._draw, self._finish, self._fail, self._engine = status, draw, finish, fail, engine
+        self._worker: Any = None
+        self._request: Request | None = None
+        self._waiting: Any = None
+        self._drawn_at = 0.0
+        self._timer = QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._redraw)
+
+    def start(self, request: Request) -> None:
+        """Begin; whatever ran before must have ended."""
+        self._request, self._waiting, self._drawn_at = request, None, 0.0
+        worker = create_worker(steps, request, self._engine, _start_thread=False)
+        worker.yielded.connect(self._on_iterate)
+        worker.returned.connect(self._on_end)
+        worker.finished.connect(self._on_finished)
+        self._worker = worker
+        self._status.running("Preparing…", 0.0)
+        worker.start()
+
+    def cancel(self) -> None:
+        """Ask the engine to stop after the step it is in."""
+        if self._worker is not None:
+            self._status.running("Stopping after this step…", self._status.now.fraction)
+            self._worker.quit()
+
+    def close(self) -> None:
+        """Stop, and never call back again."""
+        self._timer.stop()
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.quit()
+            for signal in (worker.yielded, worker.returned, worker.finished):
+                signal.disconnect()
+
+    def _on_iterate(self, iterate: Any) -> None:
+        if self._worker is None or self._worker.abort_requested:
+            return
+        self._status.running(iterate.message, iterate.fraction)
+        self._waiting = iterate
+        rest = REDRAW_EVERY - (monotonic() - self._drawn_at)
+        if rest <= 0:
+            self._redraw()
+        elif not self._timer.isActive():
+            self._timer.start(max(1, round(1000 * rest)))
+
+    def _redraw(self) -> None:
+        iterate, self._waiting = self._waiting, None
+        if iterate is not None and self._request is not None:
+            self._drawn_at = monotonic()
+            self._draw(self._request, iterate)
+
+    def _on_end(self, outcome: Any) -> None:
+        self._timer.stop()
+        request, self._worker, self._waiting = self._request, None, None
+        if isinstance(outcome, Failure):
+            self._status.crashed(outcome.message)
+            self._fail(outcome.message)
+        else:
+            self._finish(request, outcome)  # type: ignore[arg-type]
+
+    def _on_finished(self) -> None:
+        # a worker that is asked to quit during its last step reports neither a result nor an abort, only its end
+        if self._worker is None:
+            return
+        self._timer.stop()
+        self._redraw()
+        self._worker = None
+        self._status.stopped("Stopped. The surface is the last step's, not a result.")
+
+
+def _mesh(shape: Any) -> Any:
+    import trimesh
+
+    return trimesh.Trimesh(shape.points, shape.faces, process=False)
