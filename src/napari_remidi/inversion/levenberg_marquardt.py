@@ -96,27 +96,24 @@ def objective(problem: Problem, target: Target, point: Point) -> float:
 
 def curvature(problem: Problem, target: Target, point: Point) -> tuple[Floats, Floats]:
     """Gauss-Newton Hessian (P, P) and gradient (P,) of half the objective."""
-    jacobian = target.weighted(point.signal, problem.jacobian(point))
-    hessian = jacobian.T @ jacobian + np.diag(problem.precision)
-    gradient = jacobian.T @ target.residual(point.signal) + problem.precision * (point.parameters - problem.mean)
-    return hessian, gradient
+    local = _Local.at(problem, target, point)
+    return local.hessian, local.gradient
 
 
 def descend(problem: Problem, target: Target, start: Point, iterations: int) -> Iterator[Step]:
     """Yield every iteration; the last one's `stop` is "converged", "no progress" or "budget"."""
     point, damping, growth = start, START_DAMPING, 2.0
     value = objective(problem, target, point)
-    hessian, gradient = curvature(problem, target, point)
+    local = _Local.at(problem, target, point)
+    bending = np.zeros_like(local.hessian)
     for iteration in range(1, iterations + 1):
-        scale = np.diag(hessian)
-        step = -np.linalg.solve(hessian + damping * np.diag(scale), gradient)
-        promised = float(-2 * gradient @ step - step @ hessian @ step)
+        used = damping
+        step, promised = _step(local, bending, damping)
         if promised < max(CONVERGED, CONVERGED_RELATIVE * value) and damping <= 1:
             yield Step(point, value, damping, False, "converged")
             return
         trial = problem.moved(point, step)
         trial_value = np.inf if trial is None else objective(problem, target, trial)
-        used = damping
         accepted = trial is not None and trial_value < value
         if accepted and trial is not None:
             gain = (value - trial_value) / promised
@@ -130,4 +127,53 @@ def descend(problem: Problem, target: Target, start: Point, iterations: int) -> 
         if stop:
             return
         if accepted:
-            hessian, gradient = curvature(problem, target, point)
+            before, local = local, _Local.at(problem, target, point)
+            bending = _bent(bending, before, local, step)
+
+
+@dataclass(frozen=True, eq=False)
+class _Local:
+    """The objective's first-order model at a point."""
+
+    jacobian: Floats
+    residual: Floats
+    hessian: Floats
+    gradient: Floats
+
+    @classmethod
+    def at(cls, problem: Problem, target: Target, point: Point) -> "_Local":
+        jacobian = target.weighted(point.signal, problem.jacobian(point))
+        residual = target.residual(point.signal)
+        hessian = jacobian.T @ jacobian + np.diag(problem.precision)
+        gradient = jacobian.T @ residual + problem.precision * (point.parameters - problem.mean)
+        return cls(jacobian, residual, hessian, gradient)
+
+
+def _step(local: _Local, bending: Floats, damping: float) -> tuple[Floats, float]:
+    """The damped step, and by how much it should lower the objective."""
+    scale = np.sqrt(np.diag(local.hessian))
+    values, vectors = np.linalg.eigh((local.hessian + bending) / np.outer(scale, scale))
+    values = np.maximum(np.abs(values), 1e-6)
+    along = vectors.T @ (local.gradient / scale)
+    moved = -along / (values + damping)
+    promised = float((-2 * along * moved - values * moved**2).sum())
+    return vectors @ moved / scale, promised
+
+
+def _bent(bending: Floats, before: _Local, after: _Local, step: Floats) -> Floats:
+    """Second-order part of the Hessian, Σ r ∇²r, learnt from a step (Dennis, Gay and Welsch 1981).
+
+    A bend or wave that is nearly straight changes the signal by its square: Gauss-Newton sees no curvature there, overshoots, and its
+    damping would slow every other parameter down.
+    """
+    change = after.gradient - before.gradient
+    scaled = float(change @ step)
+    if scaled <= 1e-12:
+        return bending
+    secant = (after.jacobian - before.jacobian).T @ after.residual
+    known = float(step @ bending @ step)
+    if known != 0:
+        bending = bending * min(1.0, abs(float(step @ secant)) / abs(known))
+    missing = secant - bending @ step
+    cross = np.outer(missing, change)
+    return bending + (cross + cross.T) / scaled - (missing @ step) * np.outer(change, change) / scaled**2

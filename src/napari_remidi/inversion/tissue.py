@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 from scipy.special import eval_legendre, softmax
 
 from napari_remidi.inversion.cell import DIFFUSIVITY_SD
@@ -31,6 +32,7 @@ POLAR, AZIMUTHS = 12, 5  # nodes of the body-frame quadrature, on a half sphere
 DEGREES = np.arange(0, 15, 2)
 # Gaussian priors, (mean, sd): ratio D⊥/D∥ around the axons as a logit, concentration κ as a log, fractions as logits
 RATIO, CONCENTRATION, LOGIT = (-1.0, 1.5), (np.log(16.0), 1.0), (0.0, 2.0)
+CALIBRES, DIFFUSIVITY_STEPS = 8, (1.0, 0.5, 0.25)  # tried as starts
 EXTRA = ("log_diffusivity", "log_parallel", "logit_ratio", "log_concentration", "logit_extra", "logit_free")
 
 
@@ -70,8 +72,7 @@ class TissueProblem:
         shape = self.template.shape(parameters[self.latent])
         if shape is None:
             return None
-        nodes = pgse_signal(shape.model, self.blocks, self._diffusivity(parameters), count=len(self.shells.protocol))
-        harmonics = self._harmonics(nodes.double().cpu().numpy()[:, None])[..., 0]
+        harmonics = self._body_harmonics(shape, self._diffusivity(parameters))
         signal = self._parts(parameters, rotation, harmonics) @ self._weights(parameters)
         return Point(parameters, rotation, signal, (shape, harmonics))
 
@@ -97,10 +98,10 @@ class TissueProblem:
         spread, spread_change = _watson(theta[self.first + 3])
         cosine = self._cosine(point.rotation)
         legendre = np.stack([eval_legendre(degree, cosine) for degree in DEGREES], axis=1)
-        moved = intra * self._along(self._harmonics(at_nodes), spread[:, None] * legendre.T[..., None])
+        moved = intra * self._along(self._harmonics(at_nodes), spread[:, None] * legendre.T)
         jacobian[:, self.latent], jacobian[:, self.first] = moved[:, :-1], moved[:, -1]
         slope = np.stack([_legendre_slope(degree, cosine) for degree in DEGREES], axis=1)
-        by_cosine = intra * self._along(harmonics[..., None], (spread[:, None] * slope.T)[..., None])[:, 0]
+        by_cosine = intra * self._along(harmonics[..., None], spread[:, None] * slope.T)[:, 0]
         parallel, perpendicular = self._hindered(theta)
         b = self.protocol.bvals / 1000
         by_cosine = by_cosine - extra * parts[:, 1] * 2 * b * (parallel - perpendicular) * cosine
@@ -111,7 +112,7 @@ class TissueProblem:
         falls = -extra * parts[:, 1] * b
         jacobian[:, self.first + 1] = falls * (perpendicular + (parallel - perpendicular) * cosine**2)
         jacobian[:, self.first + 2] = falls * parallel * ratio * (1 - ratio) * (1 - cosine**2)
-        concentrated = (spread_change[:, None] * legendre.T)[..., None]
+        concentrated = spread_change[:, None] * legendre.T
         jacobian[:, self.first + 3] = intra * self._along(harmonics[..., None], concentrated)[:, 0]
         total = parts @ self._weights(theta)
         jacobian[:, self.first + 4] = extra * (parts[:, 1] - total)
@@ -124,17 +125,32 @@ class TissueProblem:
         return shape
 
     def starts(self, latents: Floats, signal: Floats, axis: Floats, count: int) -> list[Point]:
-        """Calibres spread over the prior's examples, along an axis."""
+        """The prior's examples of various calibres and two diffusivities that, mixed with the rest, come closest to a signal."""
         rotation = rotations_about(axis, turns=1, tilts=())[0]
-        volume = [np.inf if (shape := self.template.shape(z)) is None else shape.volume for z in latents]
-        order = np.argsort(volume)[: int(np.isfinite(volume).sum())]
-        chosen = order[np.linspace(0, len(order) - 1, count + 2).round().astype(int)[1:-1]]
+        shapes = [shape for latent in latents if (shape := self.template.shape(latent)) is not None]
+        shapes.sort(key=lambda shape: shape.volume)
+        picked = [shapes[i] for i in np.linspace(0, len(shapes) - 1, CALIBRES + 2).round().astype(int)[1:-1]]
+        steps = np.log(DIFFUSIVITY_STEPS) if self.settings.fits_diffusivity else [0.0]
+        found = []
+        for shape in picked:
+            for step in steps:
+                parameters = self.mean.copy()
+                parameters[self.latent] = shape.latent
+                parameters[self.first : self.first + 2] += step
+                harmonics = self._body_harmonics(shape, self._diffusivity(parameters))
+                for ratio in (-2.0, -0.5):
+                    parameters[self.first + 2] = ratio
+                    parts = self._parts(parameters, rotation, harmonics)
+                    shares, misfit = nnls(parts, signal)
+                    share = np.maximum(shares / shares.sum(), 0.02)
+                    parameters[self.first + 4 :] = np.log(share[1:] / share[0])
+                    found.append((misfit, id(shape), parameters.copy()))
+        found.sort(key=lambda entry: entry[0])
+        seen: set[int] = set()
         points = []
-        for latent in latents[chosen]:
-            parameters = self.mean.copy()
-            parameters[self.latent] = latent
-            point = self.point(parameters, rotation)
-            if point is not None:
+        for _, shape_id, parameters in found:
+            if shape_id not in seen and len(points) < count and (point := self.point(parameters, rotation)) is not None:
+                seen.add(shape_id)
                 points.append(point)
         return points
 
@@ -171,6 +187,11 @@ class TissueProblem:
     def _cosine(self, rotation: Floats) -> Floats:
         return self.protocol.bvecs @ rotation[:, 2]
 
+    def _body_harmonics(self, shape: Shape, diffusivity: float) -> Floats:
+        """Zonal harmonics of a shape's signal, (shells, L)."""
+        nodes = pgse_signal(shape.model, self.blocks, diffusivity, count=len(self.shells.protocol))
+        return self._harmonics(nodes.double().cpu().numpy()[:, None])[..., 0]
+
     def _harmonics(self, at_nodes: Floats) -> Floats:
         """Zonal harmonics of every shell: (shells · nodes, P) -> (shells, L, P)."""
         nodes = self.shells.coefficients.shape[1]
@@ -180,7 +201,7 @@ class TissueProblem:
         """Σ_l kernel(l, m) c_l(shell of m), (M, P); zero where no gradient acts, where nothing changes."""
         weighted = self.shells.of >= 0
         result = np.zeros((len(weighted), harmonics.shape[2]))
-        result[weighted] = np.einsum("mlp,lm->mp", harmonics[self.shells.of[weighted]], kernel[:, weighted, 0])
+        result[weighted] = np.einsum("mlp,lm->mp", harmonics[self.shells.of[weighted]], kernel[:, weighted])
         return result
 
     def _parts(self, theta: Floats, rotation: Floats, harmonics: Floats) -> Floats:
@@ -188,7 +209,7 @@ class TissueProblem:
         cosine, b = self._cosine(rotation), self.protocol.bvals / 1000
         spread = _watson(theta[self.first + 3])[0]
         kernel = np.stack([w * eval_legendre(degree, cosine) for w, degree in zip(spread, DEGREES, strict=True)])
-        intra = self._along(harmonics[..., None], kernel[..., None])[:, 0]
+        intra = self._along(harmonics[..., None], kernel)[:, 0]
         intra[self.shells.of < 0] = 1.0
         parallel, perpendicular = self._hindered(theta)
         hindered = np.exp(-b * (perpendicular + (parallel - perpendicular) * cosine**2))
