@@ -1,8 +1,8 @@
 """From a signal to a mesh.
 
-`Settings` -> `Template` (a prior on one device) -> a problem (`cell`: one axon; `tissue`: a voxel of them) -> `starts` from the prior's
-examples -> `levenberg_marquardt` to the maximum a posteriori -> `posterior` -> `Solution`. `invert` and `Inverter` run the whole way
-and yield every `Iterate`.
+`Settings` -> `Template` (a prior on one device) -> a problem (`cell`: one axon; `tissue`: a voxel of them) ->
+`starts` from the prior's examples -> `levenberg_marquardt` to the maximum a posteriori -> `posterior` ->
+`Solution`. `invert` and `Inverter` run the whole way and yield every `Iterate`.
 """
 
 from importlib import import_module

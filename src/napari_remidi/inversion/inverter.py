@@ -53,7 +53,8 @@ class Inverter:
         protocol.require_timing()
         if self.settings.model == "voxel" and prior.ends != "open":
             raise PriorError(
-                f"model 'voxel' needs a prior of axons with open ends, and {prior.name!r} has closed ones: choose 'axon-open'"
+                f"model 'voxel' needs a prior of axons with open ends, and {prior.name!r} has closed ones: "
+                "choose 'axon-open'"
             )
         self.device = choose_device(self.settings.device)
         self._library: StartLibrary | None = None
@@ -197,7 +198,7 @@ class _Search:
         self._fraction = 0.25
 
     def round(self, candidates: list[Point]) -> Iterator[Iterate]:
-        """Take every candidate a few steps, then refine the best to its end, and the next ones while the fit is poor."""
+        """Take every candidate a few steps, refine the best to its end, and the next one while the fit is poor."""
         trials = []
         for point in candidates:
             self._started += 1

@@ -1,8 +1,9 @@
 """Levenberg-Marquardt for a maximum a posteriori estimate.
 
-Minimises Σ (E|S(θ)| − y)²/σ² + Σ (θ − μ)²/s². The step solves (JᵀJ/σ² + 1/s² + damping · diagonal) dθ = −gradient; the damping follows
-the gain ratio (Nielsen 1999). Direction, damping and stopping are separate: a `Problem` says what a point is and what it predicts, and
-refuses points that are no shape (None), which damps the step like any other failure.
+Minimises Σ (E|S(θ)| − y)²/σ² + Σ (θ − μ)²/s². The step solves (H + damping · diagonal) dθ = −gradient with the
+Gauss-Newton Hessian H = JᵀJ/σ² + 1/s² and what earlier steps taught about its second-order part; the damping follows
+the gain ratio (Nielsen 1999). Direction, damping and stopping are separate: a `Problem` says what a point is and
+what it predicts, and refuses points that are no shape (None), which damps the step like any other failure.
 """
 
 from collections.abc import Iterator
@@ -163,8 +164,8 @@ def _step(local: _Local, bending: Floats, damping: float) -> tuple[Floats, float
 def _bent(bending: Floats, before: _Local, after: _Local, step: Floats) -> Floats:
     """Second-order part of the Hessian, Σ r ∇²r, learnt from a step (Dennis, Gay and Welsch 1981).
 
-    A bend or wave that is nearly straight changes the signal by its square: Gauss-Newton sees no curvature there, overshoots, and its
-    damping would slow every other parameter down.
+    A bend or wave that is nearly straight changes the signal by its square: Gauss-Newton sees no curvature there,
+    overshoots, and its damping would slow every other parameter down.
     """
     change = after.gradient - before.gradient
     scaled = float(change @ step)

@@ -11,8 +11,8 @@ Floats = NDArray[np.float64]
 def posterior_covariance(hessian: Floats, chi2_per_dof: float) -> Floats:
     """Laplace approximation (JᵀJ/σ² + prior)⁻¹, (P, P).
 
-    Where the model explains less than the noise allows (χ² per degree of freedom above one), the misfit counts as noise and the
-    covariance grows with it.
+    Where the model explains less than the noise allows (χ² per degree of freedom above one), the misfit counts as
+    noise and the covariance grows with it.
     """
     scale = np.sqrt(np.maximum(np.diag(hessian), 1e-12))
     inverse = np.linalg.inv(hessian / np.outer(scale, scale)) / np.outer(scale, scale)
@@ -22,8 +22,8 @@ def posterior_covariance(hessian: Floats, chi2_per_dof: float) -> Floats:
 def vertex_sd(shape: Shape, rotation: Floats, covariance: Floats, boundary: NDArray[np.int64], turn: slice) -> Floats:
     """Standard deviation of every node, (n,) µm: along the normal on the surface, per direction inside.
 
-    A node that slides along the surface changes no shape, so only its normal motion counts. Position is not measured, so the node
-    mean is held.
+    A node that slides along the surface changes no shape, so only its normal motion counts. Position is not
+    measured, so the node mean is held.
     """
     body = shape.points.cpu().numpy()
     latent = shape.velocities.double().cpu().numpy()

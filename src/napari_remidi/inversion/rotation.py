@@ -25,7 +25,9 @@ def change_of_direction(directions: Floats) -> Floats:
 def rotations_about(
     axis: Floats, turns: int = 16, tilts: tuple[tuple[float, int], ...] = ((12.0, 6), (26.0, 8))
 ) -> Floats:
-    """Rotations that bring +z near ± an axis: both senses, some tilts (degrees, how many around), all turns; (R, 3, 3)."""
+    """Rotations that bring +z near ± an axis: both senses, some tilts (degrees, how many around), all turns; (R, 3,
+    3).
+    """
     to_axis = Rotation.align_vectors([axis], [[0.0, 0.0, 1.0]])[0]
     leaning = [Rotation.identity()]
     for degrees, around in tilts:

@@ -1,8 +1,9 @@
-"""Where to start: the prior's own examples, simulated once for a protocol and compared with a signal in many orientations.
+"""Where to start: the prior's own examples, simulated once for a protocol and compared with a signal in many
+orientations.
 
-Every example's signal is needed in any orientation. On one shell it is a smooth, even function on the sphere, so a homogeneous
-polynomial of degree eight (the span of the even spherical harmonics up to eight) holds it, and turning the cell is evaluating that
-polynomial in turned directions: one matrix product for all examples.
+Every example's signal is needed in any orientation. On one shell it is a smooth, even function on the sphere, so a
+homogeneous polynomial of degree eight (the span of the even spherical harmonics up to eight) holds it, and turning
+the cell is evaluating that polynomial in turned directions: one matrix product for all examples.
 """
 
 from collections.abc import Iterator
@@ -80,7 +81,9 @@ def build_library(
 def best_starts(
     library: StartLibrary, signal: Floats, protocol: "Protocol", axis: Floats, count: int
 ) -> list[tuple[Floats, Floats]]:
-    """The `count` examples, each in its best orientation near ± an axis, that come closest to a signal: (latent, rotation)."""
+    """The `count` examples, each in its best orientation near ± an axis, that come closest to a signal: (latent,
+    rotation).
+    """
     rotations = rotations_about(axis)
     misfit = np.zeros((len(rotations), len(library.latents)))
     for polynomials, rows in zip(library.polynomials, library.rows, strict=True):

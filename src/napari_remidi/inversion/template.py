@@ -1,4 +1,4 @@
-"""From a latent to a reduced model, on the prior's template: no sparse eigensolver, every step a small dense product."""
+"""From a latent to a reduced model on the prior's template: every step a small dense product, no sparse solver."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -2,8 +2,9 @@
 
     S = f_in Σ_l w_l(κ) c_l P_l(g·n) + f_ex exp(−b (D⊥ + (D∥ − D⊥)(g·n)²)) + f_free exp(−b D_free)
 
-c_l are the zonal harmonics of the representative axon's signal, averaged over its azimuth, shell by shell (so a scan with hundreds of
-directions costs no more than a few dozen), and w_l those of a Watson distribution of concentration κ about n.
+c_l are the zonal harmonics of the representative axon's signal, averaged over its azimuth, shell by shell (so a
+scan with hundreds of directions costs no more than a few dozen), and w_l those of a Watson distribution of
+concentration κ about n.
 """
 
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 POLAR, AZIMUTHS = 12, 5  # nodes of the body-frame quadrature, on a half sphere
-DEGREES = np.arange(0, 15, 2)
+DEGREES = tuple(range(0, 15, 2))
 # Gaussian priors, (mean, sd): ratio D⊥/D∥ around the axons as a logit, concentration κ as a log, fractions as logits
 RATIO, CONCENTRATION, LOGIT = (-1.0, 1.5), (np.log(16.0), 1.0), (0.0, 2.0)
 CALIBRES, DIFFUSIVITY_STEPS = 8, (1.0, 0.5, 0.25)  # tried as starts
@@ -125,7 +126,9 @@ class TissueProblem:
         return shape
 
     def starts(self, latents: Floats, signal: Floats, axis: Floats, count: int) -> list[Point]:
-        """The prior's examples of various calibres and two diffusivities that, mixed with the rest, come closest to a signal."""
+        """The prior's examples of various calibres and two diffusivities that, mixed with the rest, come closest to a
+        signal.
+        """
         rotation = rotations_about(axis, turns=1, tilts=())[0]
         shapes = [shape for latent in latents if (shape := self.template.shape(latent)) is not None]
         shapes.sort(key=lambda shape: shape.volume)
@@ -147,7 +150,7 @@ class TissueProblem:
                     found.append((misfit, id(shape), parameters.copy()))
         found.sort(key=lambda entry: entry[0])
         seen: set[int] = set()
-        points = []
+        points: list[Point] = []
         for _, shape_id, parameters in found:
             if shape_id not in seen and len(points) < count and (point := self.point(parameters, rotation)) is not None:
                 seen.add(shape_id)

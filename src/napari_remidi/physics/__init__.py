@@ -1,8 +1,8 @@
 """From a mesh to a signal.
 
-`TetMesh` (checked tetrahedra) -> `assembly` (finite-element matrices) -> `modes` (low Laplacian eigenmodes, sparse or in a
-shipped basis) -> `reduced` (small dense matrices and their tangents) -> `pgse` (signal and Jacobian of every measurement).
-`simulate` runs the whole way for one mesh and one protocol.
+`TetMesh` (checked tetrahedra) -> `assembly` (finite-element matrices) -> `modes` (low Laplacian eigenmodes, sparse
+or in a shipped basis) -> `reduced` (small dense matrices and their tangents) -> `pgse` (signal and Jacobian of
+every measurement). `simulate` runs the whole way for one mesh and one protocol.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
 """Finite-element matrices of meshes that share their tetrahedra, and their projection onto a basis.
 
-The sparsity pattern depends on the topology alone, so it is found once; a mesh, or a tangent of one, is then a column of
-numbers on that pattern, and projecting many of them is a single sparse product.
+The sparsity pattern depends on the topology alone, so it is found once; a mesh, or a tangent of one, is then a
+column of numbers on that pattern, and projecting many of them is a single sparse product.
 """
 
 from dataclasses import dataclass

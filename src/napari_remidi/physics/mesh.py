@@ -148,7 +148,8 @@ def check_surface(surface: "trimesh.Trimesh") -> None:
         )
     if surface.volume <= 0:
         raise MeshError(
-            f"the surface is inside out (volume {surface.volume:.3g} µm³): flip its faces (surface.invert()) before simulating"
+            f"the surface is inside out (volume {surface.volume:.3g} µm³): "
+            "flip its faces (surface.invert()) before simulating"
         )
 
 
@@ -156,7 +157,7 @@ def _read_surface(path: Path) -> "trimesh.Trimesh":
     import trimesh
 
     try:
-        return trimesh.load(path, force="mesh")
+        return trimesh.load_mesh(path)
     except FileNotFoundError:
         raise MeshError(f"{path}: no such file") from None
     except Exception as error:

@@ -1,8 +1,9 @@
 """Low Laplacian eigenmodes of a mesh: the basis in which diffusion is diagonal.
 
-Two ways to the same modes. `sparse_modes` takes any mesh and runs a sparse shift-invert eigensolver. `modes_in_basis` takes a
-basis Ψ that is known to hold them (the POD basis shipped with a prior, in the template's node numbering) and solves a small dense
-problem. Both are in float64: in float32 the zero eigenvalue of a mesh with slivers comes out large enough to spoil the signal.
+Two ways to the same modes. `sparse_modes` takes any mesh and runs a sparse shift-invert eigensolver.
+`modes_in_basis` takes a basis Ψ that is known to hold them (the POD basis shipped with a prior, in the template's
+node numbering) and solves a small dense problem. Both are in float64: in float32 the zero eigenvalue of a mesh with
+slivers comes out large enough to spoil the signal.
 """
 
 import numpy as np

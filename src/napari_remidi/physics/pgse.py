@@ -1,17 +1,19 @@
 """Pulsed-gradient spin echo in a reduced model: the signal of every measurement at once, and its Jacobian.
 
-During a pulse v' = −H v with H = D Λ + i q A_g, both parts real symmetric; between pulses only D Λ acts, and the second pulse is the
-first one's conjugate. With v = e^{−δH} c (c the start) and w = e^{−δH} u (u the detection),
+During a pulse v' = −H v with H = D Λ + i q A_g, both parts real symmetric; between pulses only D Λ acts, and the
+second pulse is the first one's conjugate. With v = e^{−δH} c (c the start) and w = e^{−δH} u (u the detection),
 
     S = Re Σ_j e^{−(Δ−δ) D λ_j} conj(w_j) v_j,        w ∝ v where spins start everywhere (closed ends).
 
-The exponential acts by Strang splitting in the eigenbasis of A_g: one real r × r product per step for all columns of a direction, then
-a pointwise phase; Richardson extrapolation from N and 2N steps. Its derivative with respect to any number of parameters needs only
-the adjoint trajectory a(t) = e^{−(δ−t)H} a(δ):
+The exponential acts by Strang splitting in the eigenbasis of A_g: one real r × r product per step for all columns
+of a direction, then a pointwise phase; Richardson extrapolation from N and 2N steps. Its derivative with respect to
+any number of parameters needs only the adjoint trajectory a(t) = e^{−(δ−t)H} a(δ):
 
-    dS = −Re ∫ a(t)ᵀ (dΛ + i q dA_g) v(t) dt + Re a(0)ᵀ dc + (the same from the detection) − Σ_ij Re conj(w_i) φ_ij dΛ_ij v_j,
+    dS = −Re ∫ a(t)ᵀ (dΛ + i q dA_g) v(t) dt + Re a(0)ᵀ dc + (the same from the detection)
+         − Σ_ij Re conj(w_i) φ_ij dΛ_ij v_j,
 
-φ the divided difference of e^{−(Δ−δ)λ}: one r × r matrix per measurement, contracted with the tangents of `reduced_tangents`.
+φ the divided difference of e^{−(Δ−δ)λ}: one r × r matrix per measurement, contracted with the tangents of
+`reduced_tangents`.
 """
 
 import math
@@ -121,7 +123,7 @@ class _Pulse:
         self.start = model.start.to(device, real)
         self.detect = model.detect.to(device, real)
         self.closed = model.density is None
-        turn = float((self.phase.abs().amax() * block.strength.amax() * block.delta))
+        turn = float(self.phase.abs().amax() * block.strength.amax() * block.delta)
         self.steps = min(max(STEPS[0], 2 * math.ceil(turn / PHASE_STEP / 2)), STEPS[1])  # even, to be halved
         self.gap = torch.exp(-block.gap[:, None, :] * self.decay[:, None])
 
@@ -157,7 +159,9 @@ class _Pulse:
         return shape, diffusion, direction
 
     def _adjoint(self, steps: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Derivative of every measurement with respect to dΛ and dA_g, (G, C, r, r), and to the start and detection, (G, C, r)."""
+        """Derivative of every measurement with respect to dΛ and dA_g, (G, C, r, r), and to the start and detection,
+        (G, C, r).
+        """
         columns = self.block.strength.shape[1]
         forward = self._trajectory(self._columns(), steps)  # (G, r, T, C), or 2 C with open ends
         v, w = forward[:, :, -1, :columns], forward[:, :, -1, columns:]
@@ -179,7 +183,7 @@ class _Pulse:
         return on_decay, self.block.strength[..., None, None] * outer_imag, begin[:, :columns], on_detect
 
     def _columns(self) -> Tensor:
-        groups, columns = self.block.strength.shape
+        columns = self.block.strength.shape[1]
         begin = (self.axes.transpose(1, 2) @ self.start)[..., None].expand(-1, -1, columns)
         if not self.closed:
             detect = (self.axes.transpose(1, 2) @ self.detect)[..., None].expand(-1, -1, columns)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -34,15 +35,21 @@ class PulseBlock:
 
     def part(self, groups: slice) -> "PulseBlock":
         """Some of the directions."""
-        columns = (self.directions, self.strength, self.gap, self.measurement, self.sign)
-        return PulseBlock(self.delta, *(column[groups] for column in columns))
+        return PulseBlock(
+            self.delta,
+            self.directions[groups],
+            self.strength[groups],
+            self.gap[groups],
+            self.measurement[groups],
+            self.sign[groups],
+        )
 
 
 def pulse_blocks(protocol: "Protocol", device: torch.device, dtype: torch.dtype = torch.float32) -> list[PulseBlock]:
     """Group a protocol's weighted measurements by pulse duration and direction.
 
-    Opposite directions give the same signal (its real part), so they share a block; measurements without gradient belong to none,
-    their signal is one.
+    Opposite directions give the same signal (its real part), so they share a block; measurements without gradient
+    belong to none, their signal is one.
     """
     q, vectors = protocol.q, protocol.bvecs
     weighted = np.flatnonzero(q > 0)
@@ -54,8 +61,8 @@ def pulse_blocks(protocol: "Protocol", device: torch.device, dtype: torch.dtype 
         keys = np.round(axes, 5) + 0.0
         _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
         group = group.ravel()
-        columns = int(np.bincount(group).max())
-        measurement = np.full((len(first), columns), -1)
+        widest = int(np.bincount(group).max())
+        measurement = np.full((len(first), widest), -1)
         order = np.argsort(group, kind="stable")
         slot = np.arange(len(order)) - np.searchsorted(group[order], group[order])
         measurement[group[order], slot] = rows[order]
@@ -63,10 +70,20 @@ def pulse_blocks(protocol: "Protocol", device: torch.device, dtype: torch.dtype 
         turned[group[order], slot] = sign[order]
         held = measurement >= 0
         gap = (protocol.Delta - protocol.delta)[measurement]
-        columns_of = (axes[first], np.where(held, q[measurement], 0.0), np.where(held, gap, 0.0))
-        floats = [torch.as_tensor(column, dtype=dtype, device=device) for column in (*columns_of, turned)]
-        rows_of = torch.as_tensor(measurement, device=device)
-        blocks.append(PulseBlock(float(delta), *floats[:3], rows_of, floats[3]))
+
+        def columns(values: NDArray[np.float64]) -> Tensor:
+            return torch.as_tensor(values, dtype=dtype, device=device)
+
+        blocks.append(
+            PulseBlock(
+                float(delta),
+                columns(axes[first]),
+                columns(np.where(held, q[measurement], 0.0)),
+                columns(np.where(held, gap, 0.0)),
+                torch.as_tensor(measurement, device=device),
+                columns(turned),
+            )
+        )
     return blocks
 
 

@@ -1,10 +1,11 @@
 """The Bloch-Torrey equation in the mesh's own modes: small dense matrices, and how they change with the shape.
 
-In modes Φ of unit diffusivity, a magnetisation Σ φ_j v_j follows v' = −(D Λ + i q f(t) g·A) v with Λ = diag(λ), A_c = Φᵀ J_c Φ.
-It starts from the density ρ0 and is detected with weight one.
+In modes Φ of unit diffusivity, a magnetisation Σ φ_j v_j follows v' = −(D Λ + i q f(t) g·A) v with Λ = diag(λ) and
+A_c = Φᵀ J_c Φ. It starts from the density ρ0 and is detected with weight one.
 
-The modes themselves are never differentiated: a round section has degenerate pairs, and 1/(λi − λj) explodes. Φ stays frozen and
-E = Φᵀ M(p) Φ − I, zero at the current shape, restores orthonormality: A → A − (EA + AE)/2 is exact to first order.
+The modes themselves are never differentiated: a round section has degenerate pairs, and 1/(λi − λj) explodes. Φ
+stays frozen and E = Φᵀ M(p) Φ − I, zero at the current shape, restores orthonormality: A → A − (EA + AE)/2 is exact
+to first order.
 """
 
 from dataclasses import dataclass

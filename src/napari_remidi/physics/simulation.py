@@ -83,8 +83,8 @@ def simulate(
 def modes_needed(mesh: TetMesh, protocol: "Protocol", diffusivity: float) -> int:
     """Modes that a protocol can tell apart from still water, by Weyl's law for the mesh's volume and surface.
 
-    A mode of eigenvalue λ is felt through the gradient with a weight of about (qR / Dλ)², so those with D λ δ far above one
-    can be left out: the limit is D λ δ = 40 for the shortest pulse, and at least λ = (π/2 µm)².
+    A mode of eigenvalue λ is felt through the gradient with a weight of about (qR / Dλ)², so those with D λ δ far
+    above one can be left out: the limit is D λ δ = 40 for the shortest pulse, and at least λ = (π/2 µm)².
     """
     weighted = ~protocol.is_b0
     delta = float(protocol.delta[weighted].min(initial=math.inf))
@@ -98,8 +98,8 @@ def modes_needed(mesh: TetMesh, protocol: "Protocol", diffusivity: float) -> int
 def central_density(points: NDArray[np.float64], reach: float) -> NDArray[np.float64]:
     """Starting density ρ0 at the nodes, (n,): a raised cosine over the central fifth along the longest axis.
 
-    Warns where spins that spread by `reach` (µm, one standard deviation) would come to an end of the mesh, and raises MeshError
-    where most would.
+    Warns where spins that spread by `reach` (µm, one standard deviation) would come to an end of the mesh, and
+    raises MeshError where most would.
     """
     centred = points - points.mean(axis=0)
     axis = np.linalg.svd(centred, full_matrices=False)[2][0]
@@ -110,8 +110,8 @@ def central_density(points: NDArray[np.float64], reach: float) -> NDArray[np.flo
     free = (0.5 - WINDOW / 2) * length
     if reach > free:
         raise MeshError(
-            f"open ends need a longer mesh: spins spread by {reach:.1f} µm, and only {free:.1f} µm lie beside the central window; "
-            "extend the mesh or use ends='closed'"
+            f"open ends need a longer mesh: spins spread by {reach:.1f} µm, and only {free:.1f} µm lie beside "
+            "the central window; extend the mesh or use ends='closed'"
         )
     if 2.5 * reach > free:
         warnings.warn(
