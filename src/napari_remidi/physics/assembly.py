@@ -4,6 +4,7 @@ The sparsity pattern depends on the topology alone, so it is found once; a mesh,
 column of numbers on that pattern, and projecting many of them is a single sparse product.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_remidi.physics.elements import PAIRS, element_matrices, element_tangents
+
+# torch says so once per process; the few products used here are covered by this package's tests
+warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +62,7 @@ class Topology:
         )
 
         def tensor(array: NDArray) -> Tensor:
-            return torch.as_tensor(np.asarray(array, dtype=np.int64), device=device)
+            return torch.as_tensor(np.array(array, dtype=np.int64), device=device)
 
         def sums(dtype: torch.dtype) -> Tensor:
             ones = torch.ones(len(gather.data), dtype=dtype, device=device)

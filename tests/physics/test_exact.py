@@ -1,0 +1,54 @@
+"""The truth itself: converged, and right in the limits that have a formula."""
+
+import numpy as np
+import pytest
+
+import exact
+
+B = np.array([500.0, 2000.0, 10000.0])
+
+
+@pytest.mark.parametrize(
+    ("few", "many", "size"),
+    [
+        (exact.slab_modes(40), exact.slab_modes(80), 10.0),
+        (exact.disk_modes(25.0), exact.disk_modes(50.0), 3.0),
+        (exact.sphere_modes(25.0), exact.sphere_modes(50.0), 3.0),
+    ],
+)
+def test_twice_the_modes_change_nothing(few: exact.Modes, many: exact.Modes, size: float) -> None:
+    q = exact.strength(B, 5.0, 25.0)
+    assert exact.signal(few, size, q, 5.0, 25.0, 2.0) == pytest.approx(
+        exact.signal(many, size, q, 5.0, 25.0, 2.0), abs=1e-6
+    )
+
+
+def test_short_pulses_and_long_times_give_the_form_factor() -> None:
+    """|∫ exp(i q δ x)|² over the domain: sinc², (2 J1/x)², (3 j1/x)²."""
+    from scipy.special import j1, spherical_jn
+
+    delta, Delta = 0.01, 200.0
+    b = 1000 * (0.5 / 1.0) ** 2 * (Delta - delta / 3)  # qδ = 0.5 rad/µm
+    assert exact.slab(6.0, [b], delta, Delta, 2.0)[0] == pytest.approx(np.sinc(0.5 * 6 / 2 / np.pi) ** 2, abs=3e-3)
+    assert exact.disk(3.0, [b], delta, Delta, 2.0)[0] == pytest.approx((2 * j1(1.5) / 1.5) ** 2, abs=5e-3)
+    assert exact.sphere(3.0, [b], delta, Delta, 2.0)[0] == pytest.approx(
+        (3 * spherical_jn(1, 1.5) / 1.5) ** 2, abs=5e-3
+    )
+
+
+def test_far_walls_give_free_diffusion() -> None:
+    assert exact.slab(400.0, [1000.0], 1.0, 5.0, 0.5)[0] == pytest.approx(np.exp(-0.5), abs=5e-3)
+
+
+def test_low_b_in_a_disk_agrees_with_the_gaussian_phase_approximation() -> None:
+    """van Gelderen et al. 1994, exact to second order in the gradient."""
+    from scipy.special import jnp_zeros
+
+    radius, delta, Delta, diffusivity, b = 3.0, 5.0, 25.0, 2.0, 50.0
+    alpha2 = (jnp_zeros(1, 50) / radius) ** 2
+    rate = diffusivity * alpha2
+    bracket = 2 * rate * delta - 2 + 2 * np.exp(-rate * delta) + 2 * np.exp(-rate * Delta)
+    bracket -= np.exp(-rate * (Delta - delta)) + np.exp(-rate * (Delta + delta))
+    q = exact.strength(b, delta, Delta)
+    log_signal = -2 * q**2 * (bracket / (diffusivity**2 * alpha2**3 * (radius**2 * alpha2 - 1))).sum()
+    assert np.log(exact.disk(radius, [b], delta, Delta, diffusivity)[0]) == pytest.approx(log_signal, rel=1e-3)
