@@ -165,5 +165,6 @@ def _section(title: str, content: Any) -> QCollapsible:
     section.setCollapsedIcon(QIcon())
     section.setExpandedIcon(QIcon())
     section.toggled.connect(lambda open_: section.setText(f"{'▾' if open_ else '▸'}  {title}"))
+    section.collapse(animate=False)
     section.toggleButton().setObjectName("section")
     return section

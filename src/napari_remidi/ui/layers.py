@@ -30,7 +30,7 @@ CERTAINTY = {
     "name": "certainty",
     "colors": [[0.36, 0.82, 0.80, 1.0], [0.97, 0.91, 0.62, 1.0], [0.96, 0.52, 0.33, 1.0]],
 }
-_SHARE_OF_VIEW = 0.28
+_SHARE_OF_VIEW = 0.4
 _MAX_SAMPLED = 200_000
 _HEADROOM = 1.3
 _LEAST_SD = 1e-3
@@ -106,8 +106,10 @@ def axon_in_scan(scan: "Scan", voxel: Voxel, shape: Shape, name: str = "axon") -
     """
     outside, factor = shape.outside(), magnification(scan, shape)
     vertices = outside.centred @ _image_axes(scan) / _length(shape)
+    # a slice has no depth: what is drawn last is seen, so the faces nearest to the viewer come last
+    faces = outside.faces[np.argsort(vertices[outside.faces, 2].mean(axis=1))]
     # z, y, x is x, y, z mirrored: the faces turn round with it to stay outward
-    data = (vertices[:, ::-1], outside.faces[:, ::-1], _values(outside))
+    data = (vertices[:, ::-1], faces[:, ::-1], _values(outside))
     look = {
         "name": f"{name} ×{factor:g}",
         "scale": (_length(shape) * factor * 1e-3,) * 3,
@@ -143,12 +145,12 @@ def axon_in_microns(shape: Shape, name: str = "axon", color: str | None = None, 
 
 
 def magnification(scan: "Scan", shape: Shape) -> float:
-    """How much an axon is magnified in the scan's window: 1, 2 or 5 times a power of ten."""
+    """How much an axon is magnified in the scan's window: 1, 2, 3 or 5 times a power of ten."""
     field = scan.voxel_size[:2] * np.asarray(scan.data.shape[:2])
     target = max(float(scan.voxel_size.max()), _SHARE_OF_VIEW * float(field.min()))
     wanted = max(target / (_length(shape) * 1e-3), 1.0)
     decade = 10.0 ** np.floor(np.log10(wanted))
-    return float(max(step * decade for step in (1, 2, 5) if step * decade <= wanted))
+    return float(max(step * decade for step in (1, 2, 3, 5) if step * decade <= wanted))
 
 
 def centre(scan: "Scan", voxel: Voxel) -> NDArray[np.float64]:

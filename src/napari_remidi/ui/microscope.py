@@ -6,14 +6,19 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer
 from napari.qt import QtViewer
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QDockWidget, QWidget
 
 from napari_remidi.ui.layers import ORIENTATION, LayerData, redraw
 
 NAME = "Microscope (µm)"
+LEGEND = "uncertainty (sd, µm)"
+_PALE = "#b9c0cc"
 _STEEP = 0.9
-_MARGIN = 0.16
+_MARGIN = 0.05
 _WIDTH = 320
+_SETTLE = 60
+"""Milliseconds until a window has laid out its docks."""
 
 
 class Microscope:
@@ -25,37 +30,46 @@ class Microscope:
     """
 
     def __init__(self, viewer: Any) -> None:
-        self.model = ViewerModel(title=NAME, ndisplay=3)
         self._viewer = viewer
+        self._shown: dict[str, LayerData] = {}
+        self.model = _empty_model()
         self.view: QtViewer | None = None
-        self._dock: Any = None
-        camera(self.model).orientation = ORIENTATION
-        overlays = self.model.canvas.overlays if hasattr(self.model, "canvas") else None
-        (overlays.scale_bar if overlays is not None else self.model.scale_bar).visible = True
+        self._dock: QDockWidget | None = None
+        self._room = 0
+        self._settle = QTimer()
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(_SETTLE)
+        self._settle.timeout.connect(self._on_settled)
 
-    def open(self, beside: Any = None) -> None:
+    def open(self, beside: QWidget | None = None) -> None:
         """Dock the view in the window, left of the widget ``beside`` if that is docked; once."""
         window = getattr(self._viewer, "window", None)
         if window is None or self.view is not None:
             return
+        self._room = self._viewer.canvas.size[1]
         self.view = QtViewer(self.model)
         self.view.setMinimumWidth(_WIDTH)
-        self._dock = window.add_dock_widget(self.view, name=NAME, area="right", add_vertical_stretch=False)
-        self._dock.destroyed.connect(self._close_view)
-        main = self._dock.parent()
-        neighbour = _dock_of(beside)
+        window.add_dock_widget(self.view, name=NAME, area="right", add_vertical_stretch=False)
+        self._dock, neighbour = dock_of(self.view), dock_of(beside)
+        assert self._dock is not None
+        self._dock.destroyed.connect(self._let_go)
         if neighbour is not None and not neighbour.isFloating():
+            main: Any = self._dock.parent()
             widths = [max(main.centralWidget().width() // 2, _WIDTH), neighbour.width()]
             main.splitDockWidget(self._dock, neighbour, Qt.Orientation.Horizontal)
             main.resizeDocks([self._dock, neighbour], widths, Qt.Orientation.Horizontal)
+        self._settle.start()
 
     def show(self, key: str, made: LayerData | None) -> None:
         """Draw a surface under a key ("axon", "truth", "twin"), redraw it in place, or remove it (None)."""
         drawn = self.layer(key)
         if made is None:
+            self._shown.pop(key, None)
             if drawn is not None:
                 self.model.layers.remove(drawn)
-        elif drawn is not None:
+            return
+        self._shown[key] = made
+        if drawn is not None:
             redraw(drawn, made)
         else:
             layer = Layer.create(*made)
@@ -73,43 +87,59 @@ class Microscope:
             axes = np.linalg.svd(drawn.data[0] - drawn.data[0].mean(axis=0), full_matrices=False)[2]
             away = axes[2] if axes[2][0] > 0 else -axes[2]
             up = (0, 1, 0) if abs(away[1]) < _STEEP else (1, 0, 0)
-            camera(self.model).set_view_direction(tuple(away), up)
+            self.model.scene.camera.set_view_direction(tuple(away), up)
         self.model.fit_to_view(margin=_MARGIN)
 
     def legend(self, key: str) -> None:
         """Show what a surface's colours mean."""
-        bar = getattr(self.layer(key), "colorbar", None)
-        if bar is not None:
-            bar.visible = True
+        bar, text = self.layer(key).colorbar, self.model.canvas.overlays.text
+        bar.size, bar.font_size, bar.visible = (14, 120), 8, True
+        text.text, text.position, text.color, text.font_size, text.visible = LEGEND, "top_left", _PALE, 9, True
 
     def clear(self) -> None:
-        """Remove every surface."""
+        """Remove every surface and the legend."""
+        self._shown.clear()
+        self.model.canvas.overlays.text.visible = False
         self.model.layers.clear()
 
     def close(self) -> None:
         """Take the view out of the window and release it."""
-        dock, self._dock = self._dock, None
-        window = getattr(self._viewer, "window", None)
-        if dock is not None and window is not None and hasattr(window, "_qt_window"):
-            dock.destroyed.disconnect(self._close_view)
-            window.remove_dock_widget(dock)
-        self._close_view()
-        self.model.layers.clear()
+        self._settle.stop()
+        self._shown.clear()
+        if self._dock is not None:
+            self._dock.destroyed.disconnect(self._let_go)
+            self._viewer.window.remove_dock_widget(self.view)
+        self._let_go()
 
-    def _close_view(self) -> None:
+    def _on_settled(self) -> None:
+        """The scan's canvas gave room to this one: shrink its picture as much, so that it stays in sight."""
+        room = self._viewer.canvas.size[1]
+        if 0 < room < self._room:
+            self._viewer.scene.camera.zoom *= room / self._room
+        self.frame(turn=False)
+
+    def _let_go(self) -> None:
+        """Close the view, if there is one. Its model goes with it: napari leaves a closed canvas connected to it."""
         view, self.view, self._dock = self.view, None, None
-        if view is not None:
-            view.close()
+        if view is None:
+            return
+        view.close()
+        self.model, shown = _empty_model(), dict(self._shown)
+        for key, made in shown.items():
+            self.show(key, made)
+        self.frame(turn=True)
 
 
-def camera(viewer: Any) -> Any:
-    """A viewer's camera; napari 0.9 moved it into the scene."""
-    return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+def dock_of(widget: QWidget | None) -> QDockWidget | None:
+    """The dock a widget stands in, if any."""
+    part: Any = widget
+    while part is not None and not isinstance(part, QDockWidget):
+        part = part.parent()
+    return part
 
 
-def _dock_of(widget: Any) -> Any:
-    from qtpy.QtWidgets import QDockWidget
-
-    while widget is not None and not isinstance(widget, QDockWidget):
-        widget = widget.parent()
-    return widget
+def _empty_model() -> ViewerModel:
+    model = ViewerModel(title=NAME, ndisplay=3)
+    model.scene.camera.orientation = ORIENTATION
+    model.canvas.overlays.scale_bar.visible = True
+    return model

@@ -12,7 +12,6 @@ from napari_remidi.errors import InputError
 from napari_remidi.scan import Scan
 from napari_remidi.ui.form import Form, say
 from napari_remidi.ui.layers import nifti_of, scan_layer, scan_of
-from napari_remidi.ui.microscope import camera
 from napari_remidi.ui.session import TYPED, Session, Timing, timings
 
 _OPEN = "Diffusion MRI (*.nii *.nii.gz)"
@@ -85,7 +84,7 @@ class Source:
             return
         say(form.about_scan, "its gradients are not known: choose the files" if lacking else describe(scan))
         if scan is not None:
-            camera(self._viewer).orientation = _NEUROLOGICAL
+            self._viewer.scene.camera.orientation = _NEUROLOGICAL
             self._viewer.dims.set_point(self._viewer.dims.ndim - 4, float(np.argmax(scan.protocol.is_b0)))
             form.suggest(known_axons="truth" in scan.metadata)
         with form.delta.changed.blocked(), form.Delta.changed.blocked():

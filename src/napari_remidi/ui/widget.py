@@ -59,6 +59,7 @@ class AxonReconstruction(QWidget):
         self._connect()
         self.source.refresh()
         self._on_axon()
+        self._hint()
 
     def pick(self, voxel: Voxel) -> None:
         """Take a voxel (i, j, k) of the scan, as a click does."""
@@ -203,13 +204,15 @@ class AxonReconstruction(QWidget):
         self.stage.finish(request.scan, request.voxel, _shape(axon), request.truth)
         self.plot.show_fit(axon.signal)
         self.session.keep(axon)
-        self.status.done(f"Done: {axon.report()['stop_reason']}. Colours: standard deviation of the surface, µm.")
+        self.status.done(f"Done: {axon.report()['stop_reason']}.")
 
     def _fail(self, message: str) -> None:
         show_error(message)
 
     def _toggle_twin(self, shown: bool) -> None:
         axon = self.session.axon
+        if shown:
+            self.microscope.open(beside=self)
         self.stage.show_twin(_shape(axon) if shown and axon is not None else None)
 
     def _ask_where_to_save(self) -> None:
