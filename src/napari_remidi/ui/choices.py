@@ -1,7 +1,7 @@
 """Choices: how to reconstruct, one dataclass that gives the form its fields and the engine its arguments."""
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, cast
 
 from magicgui.widgets import create_widget
 from magicgui.widgets.bases import ValueWidget
@@ -51,7 +51,8 @@ def choice_fields() -> dict[str, ValueWidget]:
     for item in fields(Choices):
         options = dict(item.metadata)
         label = options.pop("label")
-        made[item.name] = create_widget(
-            value=item.default, annotation=item.type, name=item.name, label=label, options=options
+        made[item.name] = cast(
+            ValueWidget,
+            create_widget(value=item.default, annotation=item.type, name=item.name, label=label, options=options),
         )
     return made

@@ -160,7 +160,9 @@ def rows(labelled: Iterable[tuple[str, QWidget]]) -> QWidget:
 def _section(title: str, content: Any) -> QCollapsible:
     section = QCollapsible(f"▸  {title}")
     section.setDuration(0)
-    section.layout().setContentsMargins(0, 0, 0, 0)
+    layout = section.layout()
+    if layout is not None:
+        layout.setContentsMargins(0, 0, 0, 0)
     section.setContent(content)
     section.setCollapsedIcon(QIcon())
     section.setExpandedIcon(QIcon())

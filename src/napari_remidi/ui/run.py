@@ -36,9 +36,8 @@ def steps(request: Request, engine: Engine | None = None) -> "Generator[Iterate,
     PyTorch is imported here, so that a window opens without waiting for it.
     """
     try:
-        if engine is None:
-            from napari_remidi.results import reconstruct_steps as engine
-        axon = yield from engine(request.signal, request.protocol, **request.settings)
+        reconstruct = engine or _product_engine()
+        axon = yield from reconstruct(request.signal, request.protocol, **request.settings)
         return axon if request.truth is None else axon.with_truth(_mesh(request.truth))
     except RemidiError as error:
         return Failure(str(error))
@@ -137,6 +136,12 @@ class Run:
         self._redraw()
         self._worker = None
         self._status.stopped("Stopped. The surface is the last step's, not a result.")
+
+
+def _product_engine() -> Engine:
+    from napari_remidi.results import reconstruct_steps
+
+    return reconstruct_steps
 
 
 def _mesh(shape: Any) -> Any:

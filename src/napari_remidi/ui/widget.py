@@ -53,7 +53,7 @@ class AxonReconstruction(QWidget):
         self.source = Source(napari_viewer, self.form, self.session, self.attempt)
         self.run = Run(self.status, self._draw, self._finish, self._fail, engine)
         self.picker = Picker(napari_viewer, lambda: self.source.layer, self.pick, self._fail)
-        self._window: QObject | None = None
+        self._window: QWidget | None = None
         self._closing = False
         self._lay_out()
         self._connect()
@@ -111,15 +111,15 @@ class AxonReconstruction(QWidget):
             self._window.removeEventFilter(self)
             self._window = None
 
-    def event(self, event: QEvent) -> bool:
+    def event(self, event: QEvent | None) -> bool:
         """Follow the window the widget is docked in; a dock whose cross is pressed hands the widget back unclosed."""
-        if event.type() == QEvent.Type.ParentChange:
+        if event is not None and event.type() == QEvent.Type.ParentChange:
             QTimer.singleShot(0, self._follow_window)
         return super().event(event)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Close with the main window, which does not tell its docks."""
-        if watched is self._window:
+        if self._window is not None and watched is self._window and event is not None:
             self._closing |= event.type() == QEvent.Type.Close
             hidden = event.type() == QEvent.Type.Hide or not self._window.isVisible()
             if self._closing and hidden:
@@ -129,9 +129,9 @@ class AxonReconstruction(QWidget):
     def _follow_window(self) -> None:
         if self.parent() is None:
             self.close()
-        elif self._window is None:
-            self._window = self.window()
-            self._window.installEventFilter(self)
+        elif self._window is None and (window := self.window()) is not None:
+            self._window = window
+            window.installEventFilter(self)
 
     def _lay_out(self) -> None:
         content = QWidget()
