@@ -47,7 +47,7 @@ def make_scan(affine=None, delta=5.0, Delta=25.0, truth=True):
     bvecs = np.vstack([np.zeros((4, 3)), directions, directions])
     protocol = Protocol.pgse(bvals, bvecs, delta, Delta, source="test")
     signal = np.exp(-bvals / 1000 * (0.2 + 1.3 * (bvecs @ TURN[:, 2]) ** 2))
-    data = 1000 * (signal + 0.01 * rng.normal(size=(8, 6, 3, len(bvals))))
+    data = 1000 * np.abs(signal + 0.01 * rng.normal(size=(8, 6, 3, len(bvals))))
     data[0, 0, 0] = 0
     if affine is None:
         affine = np.diag([2.0, 2.0, 3.0, 1.0])

@@ -153,7 +153,7 @@ def test_a_scan_without_timing_is_refused_and_runs_once_told(viewer, qtbot):
     widget = open_widget(viewer, qtbot, FakeEngine())
     click_voxel(viewer, widget.form.scan.value, VOXEL)
     click(widget.readout.reconstruct)
-    assert "δ" in last_error()
+    assert "HCP WU-Minn" in last_error()
     widget.form.timing.value = next(t for t in widget.form.timing.choices if t is not None)
     click(widget.readout.reconstruct)
     wait_for(qtbot, widget, Phase.DONE)

@@ -30,5 +30,7 @@ def open_demo(run: bool = True) -> Any:
 
 def first_known_voxel(layer: Any) -> Voxel:
     """The first voxel of a phantom's layer whose axon is known."""
-    i, j, k = scan_of(layer).metadata["truth"][0]["voxel"]
+    scan = scan_of(layer)
+    assert scan is not None
+    i, j, k = scan.metadata["truth"][0]["voxel"]
     return int(i), int(j), int(k)

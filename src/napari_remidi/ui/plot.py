@@ -17,7 +17,7 @@ from napari_remidi.ui.style import Palette
 
 MAX_SHELLS = 6
 _BINS = 14
-_SHELL_COLORS = LinearSegmentedColormap.from_list("shells", ["#f7e7a1", "#5dd1cc", "#4f8fd6", "#8d6bd8"])
+_SHELL_COLORS = LinearSegmentedColormap.from_list("shells", ["#e9bd55", "#5dd1cc", "#4f8fd6", "#8d6bd8"])
 
 
 class SignalPlot(FigureCanvasQTAgg):
@@ -55,7 +55,7 @@ class SignalPlot(FigureCanvasQTAgg):
         self.axes.set_axis_on()
         self._angles = angles_to(principal_direction(signal, protocol), protocol.bvecs)
         shells = some_of(protocol.shells, MAX_SHELLS)
-        several_timings = len({(s.delta, s.Delta) for s in protocol.shells}) > 1
+        several_timings = protocol.has_timing and len({(s.delta, s.Delta) for s in protocol.shells}) > 1
         for place, shell in zip(np.linspace(0, 1, len(shells)), shells, strict=True):
             color = _SHELL_COLORS(place)
             label = f"{shell.bval:.0f}" + (f" (Δ {shell.Delta:g})" if several_timings else "")

@@ -32,7 +32,7 @@ def read_scan(path: Any) -> list[LayerData]:
     except ProtocolError as error:
         from napari.utils.notifications import show_warning
 
-        show_warning(f"{error} The image is shown without its gradients: choose them in Axon reconstruction.")
+        show_warning(f"{error}. The image is shown without its gradients: choose them in Axon reconstruction.")
         return [plain_layer(path)]
 
 

@@ -103,7 +103,7 @@ class Session:
             Outside the scan, or nothing usable there: the last pick stays.
         """
         if self.scan is None:
-            raise InputError("No scan is chosen: open one, or File > Open Sample > napari-remidi > Phantom.")
+            raise InputError("No scan is chosen: open one, or File > Open Sample > napari-remidi > Phantom")
         self.signal = self.scan.voxel(*voxel)
         self.voxel = voxel
         self.voxel_changed.emit()
@@ -143,9 +143,9 @@ class Session:
             δ or Δ is unknown.
         """
         if self.scan is None or self.voxel is None or self.signal is None:
-            raise InputError("No voxel is picked: click one in the scan's image.")
+            raise InputError("No voxel is picked: click one in the scan's image")
         if self.protocol is None:
-            raise TimingError("δ and Δ are not usable as typed: correct them in ms, or choose a preset.")
+            raise TimingError("δ and Δ are not usable as typed: correct them in ms, or choose a preset")
         self.protocol.require_timing()
         noise = self.scan.noise_sd(*self.voxel)
         return Request(self.scan, self.voxel, self.signal, self.protocol, {**settings, "noise_sd": noise}, self.truth)
@@ -156,10 +156,10 @@ def timings(scan: Scan | None) -> tuple[Timing, ...]:
     own = (Timing("from the scan"),) if scan is not None and scan.protocol.has_timing else ()
     return (
         *own,
-        *(Timing(f"preset {p.name}", p.delta, Delta) for p in PRESETS.values() for Delta in _separations(p)),
+        *(
+            Timing(f"preset {preset.name} {preset.delta:g}/{Delta:g}", preset.delta, Delta)
+            for preset in PRESETS.values()
+            for Delta in preset.Delta
+        ),
         Timing(TYPED),
     )
-
-
-def _separations(preset: Any) -> tuple[float, ...]:
-    return tuple(np.atleast_1d(preset.Delta).astype(float))

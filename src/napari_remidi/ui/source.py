@@ -97,7 +97,7 @@ class Source:
         layer = self._form.scan.value
         path = None if layer is None else nifti_of(layer)
         if path is None:
-            raise InputError("There is no image without gradients to give them to: open a 4D NIfTI image first.")
+            raise InputError("There is no image without gradients to give them to: open a 4D NIfTI image first")
         chosen = {name: field.value for name, field in self._form.files.items() if field.value not in (None, Path("."))}
         scan = Scan.open(path, **chosen)
         added = self._viewer.add_layer(Layer.create(*scan_layer(scan)))
@@ -121,9 +121,9 @@ class Source:
             form.show_pulses(None, None, "", editable=False)
             return
         protocol, typed = session.protocol or session.scan.protocol, form.timing.value
-        pulses = {(s.delta, s.Delta) for s in protocol.shells}
-        delta, Delta = pulses.pop() if len(pulses) == 1 and protocol.has_timing else (None, None)
-        several = f", {len(pulses)} timings" if len(pulses) > 1 and protocol.has_timing else ""
+        pulses = {(s.delta, s.Delta) for s in protocol.shells} if protocol.has_timing else set()
+        several = f", {len(pulses)} timings" if len(pulses) > 1 else ""
+        delta, Delta = pulses.pop() if len(pulses) == 1 else (None, None)
         form.show_pulses(delta, Delta, session.timing_source + several, typed is not None and typed.label == TYPED)
 
     def _ask_what_to_open(self) -> None:
