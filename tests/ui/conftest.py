@@ -86,6 +86,7 @@ class FakeEngine:
 
     def __call__(self, signal, protocol, **settings):
         self.calls.append(SimpleNamespace(signal=signal, protocol=protocol, settings=settings))
+        yield SimpleNamespace(points=None, faces=None, signal=None, message="preparing", fraction=0.0)
         for step in range(self.steps):
             time.sleep(self.pause)
             self.stepped += 1

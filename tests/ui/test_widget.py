@@ -1,5 +1,6 @@
 """The widget from a scan to an axon, with an engine that only pretends; no window is needed."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from napari.layers import Layer
 from tests.ui.conftest import VOXEL, FakeEngine, make_scan
 
 from napari_remidi.errors import OutOfMemory
+from napari_remidi.inversion import Settings
 from napari_remidi.ui.choices import Choices
 from napari_remidi.ui.layers import scan_layer
 from napari_remidi.ui.session import MISSING
@@ -99,6 +101,12 @@ def test_the_engine_gets_what_the_form_says(widget, engine, qtbot):
     run(widget, qtbot)
     assert engine.calls[0].settings.keys() == {*Choices().settings(), "noise_sd"}
     assert engine.calls[0].settings["starts"] == 7
+
+
+def test_the_forms_names_and_defaults_are_the_librarys():
+    ours, theirs = asdict(Choices()), Settings().to_dict()
+    assert ours.pop("fit_diffusivity") == Settings().fits_diffusivity
+    assert ours == {name: theirs[name] for name in ours}
 
 
 def test_the_surface_grows_while_it_runs(widget, viewer, engine, qtbot):

@@ -11,7 +11,7 @@ from superqt import QCollapsible
 
 from napari_remidi.ui.choices import Choices, choice_fields
 from napari_remidi.ui.layers import Voxel
-from napari_remidi.ui.session import Timing
+from napari_remidi.ui.session import MISSING, Timing
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Scan
@@ -64,6 +64,7 @@ class Form(QWidget):
                 box.value = value or 0.0
             box.enabled = editable
         say(self.source, source)
+        emphasise(self.source, source == MISSING)
 
     def show_voxel(self, voxel: Voxel | None, scan: "Scan | None") -> None:
         """Show which voxel is picked and where the scanner saw it."""
@@ -128,6 +129,15 @@ def say(label: QLabel, text: str) -> None:
     """Give a quiet line its text; an empty one takes no room."""
     label.setText(text)
     label.setVisible(bool(text))
+
+
+def emphasise(label: QLabel, important: bool) -> None:
+    """Make a quiet line stand out, or quiet again."""
+    label.setObjectName("loud" if important else "quiet")
+    style = label.style()
+    if style is not None:
+        style.unpolish(label)
+        style.polish(label)
 
 
 def row(*widgets: QWidget, stretch: tuple[int, ...]) -> QWidget:

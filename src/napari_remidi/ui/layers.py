@@ -85,7 +85,7 @@ def voxel_mark(scan: "Scan", voxel: Voxel) -> LayerData:
             "size": mark_size(scan),
             "face_color": "transparent",
             "border_color": ACCENT,
-            "border_width": 0.1,
+            "border_width": 0.14,
             "axis_labels": SPACE,
             "units": ("mm", "mm", "mm"),
         },

@@ -89,8 +89,10 @@ class Session:
         self.protocol = None
         try:
             own = self.scan.protocol
-            typed = timing.delta is not None and timing.Delta is not None
-            self.protocol = own.with_timing(timing.delta, timing.Delta, source=timing.label) if typed else own
+            if timing.delta is None or timing.Delta is None:
+                self.protocol = own
+            else:
+                self.protocol = own.with_timing(timing.delta, timing.Delta, source=timing.label)
         finally:
             self.timing_changed.emit()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Layer
+from psygnal import Signal
 from qtpy.QtWidgets import QFileDialog
 
 from napari_remidi.errors import InputError
@@ -29,6 +30,8 @@ class Source:
     attempt : runs an action and shows its error, if any, to the user
     """
 
+    changed = Signal()
+
     def __init__(self, viewer: Any, form: Form, session: Session, attempt: Callable[[Callable[[], Any]], Any]) -> None:
         self._viewer, self._form, self._session, self._attempt = viewer, form, session, attempt
         self._events = (viewer.layers.events.inserted, viewer.layers.events.removed, viewer.layers.events.renamed)
@@ -41,6 +44,12 @@ class Source:
         for box in (form.delta, form.Delta):
             box.changed.connect(lambda: attempt(self._use_timing))
         session.timing_changed.connect(self._show_timing)
+
+    @property
+    def lacks_gradients(self) -> bool:
+        """Whether the chosen image is no scan yet, because its gradients are not known."""
+        layer = self._form.scan.value
+        return layer is not None and scan_of(layer) is None
 
     @property
     def layer(self) -> Layer | None:
@@ -78,9 +87,10 @@ class Source:
     def _use_layer(self) -> None:
         form, layer = self._form, self._form.scan.value
         scan = None if layer is None else scan_of(layer)
-        lacking = layer is not None and scan is None
+        lacking = self.lacks_gradients
         form.gradients.setVisible(lacking)
         if scan is self._session.scan and not lacking:
+            self.changed.emit()
             return
         say(form.about_scan, "its gradients are not known: choose the files" if lacking else describe(scan))
         if scan is not None:
@@ -92,17 +102,19 @@ class Source:
                 timings(scan), timings(scan)[0] if scan is not None and scan.protocol.has_timing else None
             )
         self._session.use_scan(scan)
+        self.changed.emit()
 
     def _use_gradients(self) -> None:
         layer = self._form.scan.value
         path = None if layer is None else nifti_of(layer)
         if path is None:
             raise InputError("There is no image without gradients to give them to: open a 4D NIfTI image first")
-        chosen = {name: field.value for name, field in self._form.files.items() if field.value not in (None, Path("."))}
-        scan = Scan.open(path, **chosen)
-        added = self._viewer.add_layer(Layer.create(*scan_layer(scan)))
+        bvals, bvecs, scheme = (
+            None if field.value in (None, Path(".")) else Path(str(field.value)) for field in self._form.files.values()
+        )
+        scan = Scan.open(path, bvals, bvecs, scheme)
         self._viewer.layers.remove(layer)
-        self._form.scan.value = added
+        self._form.scan.value = self._viewer.add_layer(Layer.create(*scan_layer(scan)))
 
     def _use_timing(self) -> None:
         form, chosen = self._form, self._form.timing.value
@@ -137,6 +149,6 @@ def describe(scan: Scan | None) -> str:
     if scan is None:
         return ""
     size = "×".join(str(n) for n in scan.data.shape)
-    voxel = "×".join(f"{v:.3g}" for v in scan.voxel_size)
+    voxel = "×".join(f"{v:.2g}" for v in scan.voxel_size)
     shells = len(scan.protocol.shells)
     return f"{size} · {voxel} mm · {shells} shell{'s' if shells > 1 else ''}"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 PRIMARY = "#2f9e98"
 BRIGHT = "#3fb8b1"
+LOUD = "#e89b3c"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ def stylesheet(palette: Palette) -> str:
     """Qt style sheet of the widget."""
     return f"""
     QLabel#quiet {{ color: {palette.quiet}; }}
+    QLabel#loud {{ color: {LOUD}; }}
     QPushButton {{ padding: 5px 10px; border-radius: 3px; }}
     QPushButton#primary:enabled {{ background: {PRIMARY}; color: white; font-weight: 600; }}
     QPushButton#primary:enabled:hover {{ background: {BRIGHT}; }}

@@ -17,7 +17,7 @@ from napari_remidi.ui.picking import Picker
 from napari_remidi.ui.plot import SignalPlot
 from napari_remidi.ui.readout import Readout
 from napari_remidi.ui.run import Engine, Request, Run
-from napari_remidi.ui.session import Session
+from napari_remidi.ui.session import MISSING, Session
 from napari_remidi.ui.shape import Shape
 from napari_remidi.ui.source import Source
 from napari_remidi.ui.stage import Stage
@@ -152,6 +152,7 @@ class AxonReconstruction(QWidget):
         self._dress()
 
     def _connect(self) -> None:
+        self.source.changed.connect(self._hint)
         self.session.scan_changed.connect(self._on_scan)
         self.session.timing_changed.connect(self._on_voxel)
         self.session.voxel_changed.connect(self._on_voxel)
@@ -189,16 +190,22 @@ class AxonReconstruction(QWidget):
         self.form.set_enabled(not status.running)
 
     def _hint(self) -> None:
-        if self.session.scan is None:
+        if self.source.lacks_gradients:
+            self.status.idle("The image's gradients are not known: choose the files.")
+        elif self.session.scan is None:
             self.status.idle("Open a scan, or File > Open Sample > napari-remidi > Phantom.")
         elif not self.session.ready:
             self.status.idle("Click a voxel in the image.")
+        elif self.session.timing_source == MISSING:
+            self.status.idle("The pulse timing is missing: choose a preset, or type δ and Δ.")
         else:
             self.status.idle("Ready.")
 
     def _draw(self, request: Request, iterate: Any) -> None:
-        self.stage.grow(request.scan, request.voxel, Shape(iterate.points, iterate.faces))
-        self.plot.show_fit(iterate.signal)
+        if iterate.points is not None:
+            self.stage.grow(request.scan, request.voxel, Shape(iterate.points, iterate.faces))
+        if iterate.signal is not None:
+            self.plot.show_fit(iterate.signal)
 
     def _finish(self, request: Request, axon: Any) -> None:
         self.stage.finish(request.scan, request.voxel, _shape(axon), request.truth)
