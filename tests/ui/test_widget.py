@@ -229,6 +229,16 @@ def test_typed_timing_that_contradicts_itself_is_refused(widget, errors):
     assert widget.form.source.text() == MISSING
 
 
+def test_a_result_stays_and_says_whose_it_is_when_another_voxel_is_picked(widget, qtbot):
+    widget.pick(VOXEL)
+    run(widget, qtbot)
+    widget.pick((1, 1, 1))
+    assert "4, 2, 1" in widget.readout.results.text()
+    assert len(widget.plot.axes.lines) == 2
+    widget.pick(VOXEL)
+    assert len(widget.plot.axes.lines) == 4
+
+
 def test_the_twin_is_shown_and_hidden(widget, qtbot):
     widget.pick(VOXEL)
     run(widget, qtbot)

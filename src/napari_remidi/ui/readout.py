@@ -7,6 +7,7 @@ from magicgui.widgets import ProgressBar, PushButton
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_remidi.ui.form import note, row, say
+from napari_remidi.ui.layers import Voxel
 from napari_remidi.ui.status import Phase, Status
 
 TWIN_NOTE = "Its mirror through the centre fits exactly as well."
@@ -54,9 +55,11 @@ class Readout(QWidget):
         dot = f'<span style="color:{_DOTS[status.phase]}">●</span>'
         say(self.message, f"{dot}&nbsp; {status.message}")
 
-    def show_results(self, report: Mapping[str, Any] | None) -> None:
-        """Show a report's figures, or nothing."""
+    def show_results(self, report: Mapping[str, Any] | None, voxel: Voxel | None = None) -> None:
+        """Show a report's figures and which voxel they are of, or nothing."""
         lines = [] if report is None else summary(report)
+        if lines and voxel is not None:
+            lines.insert(0, ("Axon in voxel", ", ".join(map(str, voxel))))
         cells = "".join(
             f'<tr><td style="padding-right:14px">{name}</td><td><b>{value}</b></td></tr>' for name, value in lines
         )

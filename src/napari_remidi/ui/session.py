@@ -63,6 +63,7 @@ class Session:
         self.voxel: Voxel | None = None
         self.signal: NDArray[np.float64] | None = None
         self.axon: Axon | None = None
+        self.axon_voxel: Voxel | None = None
 
     def use_scan(self, scan: Scan | None) -> None:
         """Work on another scan: the voxel and the axon of the last one are forgotten."""
@@ -110,9 +111,9 @@ class Session:
         self.voxel = voxel
         self.voxel_changed.emit()
 
-    def keep(self, axon: "Axon | None") -> None:
-        """Remember the axon that was found."""
-        self.axon = axon
+    def keep(self, axon: "Axon | None", voxel: Voxel | None = None) -> None:
+        """Remember the axon that was found, and where."""
+        self.axon, self.axon_voxel = axon, voxel
         self.axon_changed.emit()
 
     @property

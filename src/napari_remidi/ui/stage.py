@@ -1,6 +1,7 @@
 """Stage: what a window shows of a session: the picked voxel, axons in the scan, and one axon in the microscope."""
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from napari.layers import Layer
 
@@ -34,7 +35,7 @@ class Stage:
     def __init__(self, viewer: Any, microscope: Microscope) -> None:
         self._viewer, self._microscope = viewer, microscope
         self._mark: Any = None
-        self._axons: dict[tuple[int, Voxel], Layer] = {}
+        self._axons: WeakKeyDictionary[Scan, dict[Voxel, Layer]] = WeakKeyDictionary()
         self._framed = False
 
     def mark(self, scan: "Scan | None", voxel: Voxel | None) -> None:
@@ -62,11 +63,11 @@ class Stage:
     def grow(self, scan: "Scan", voxel: Voxel, shape: Shape, name: str = "axon") -> None:
         """Draw a surface in both views; later calls redraw it."""
         made = axon_in_scan(scan, voxel, shape, name)
-        drawn = self._axons.get((id(scan), voxel))
-        if drawn is not None and drawn in self._viewer.layers:
-            redraw(drawn, made)
+        axons = self._axons.setdefault(scan, {})
+        if voxel in axons and axons[voxel] in self._viewer.layers:
+            redraw(axons[voxel], made)
         else:
-            self._axons[id(scan), voxel] = self._add(made)
+            axons[voxel] = self._add(made)
         self._microscope.show("axon", axon_in_microns(shape, name))
         if not self._framed:
             self._microscope.frame(turn=True)

@@ -177,12 +177,14 @@ class AxonReconstruction(QWidget):
             self.plot.clear("Click a voxel to see its signal")
         else:
             self.plot.show_signal(session.signal, session.protocol or session.scan.protocol)
+            if session.axon is not None and session.voxel == session.axon_voxel:
+                self.plot.show_fit(session.axon.signal)
         self._hint()
 
     def _on_axon(self) -> None:
         axon = self.session.axon
         self.readout.twin.native.setChecked(False)
-        self.readout.show_results(None if axon is None else axon.report())
+        self.readout.show_results(None if axon is None else axon.report(), self.session.axon_voxel)
         self._on_status(self.status.now)
 
     def _on_status(self, status: Status) -> None:
@@ -210,7 +212,7 @@ class AxonReconstruction(QWidget):
     def _finish(self, request: Request, axon: Any) -> None:
         self.stage.finish(request.scan, request.voxel, _shape(axon), request.truth)
         self.plot.show_fit(axon.signal)
-        self.session.keep(axon)
+        self.session.keep(axon, request.voxel)
         self.status.done(f"Done: {axon.report()['stop_reason']}.")
 
     def _fail(self, message: str) -> None:
