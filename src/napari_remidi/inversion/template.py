@@ -49,6 +49,7 @@ class Template:
     ) -> "Template":
         """Prepare a prior; `basis_size` keeps the first columns of its basis only, for coarse models."""
         algebra = algebra_device(device)
+        prior.prepare(algebra)
         basis = torch.as_tensor(np.asarray(prior.pod, dtype=np.float64)[:, :basis_size], device=algebra)
         count = min(modes or MODES[prior.ends], basis.shape[1])
         density = None

@@ -1,0 +1,70 @@
+"""The spectral auto-encoder: a linear path through whitened principal components, and a learned residual.
+
+The linear path alone is PCA in coefficients weighted by how far they move vertices; the residual bends it along the
+families' manifold (bead number and phase, a fan's place). Both are smooth, because an optimiser walks the latent
+with derivatives.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class SpectralAutoEncoder(nn.Module):
+    """Coefficients (..., C) <-> latent (..., d), distributed as N(0, I) over the families.
+
+    Buffers: `mean` (C,) and `scale` (C,), with x = (c − mean) · scale in µm; `axes` (C, d), `spread` (d,): principal
+    axes of x and their standard deviations; `shift` (d,) and `whiten` (d, d): what makes the encoded set N(0, I).
+    """
+
+    mean: Tensor
+    scale: Tensor
+    axes: Tensor
+    spread: Tensor
+    shift: Tensor
+    whiten: Tensor
+
+    def __init__(self, coefficients: int, latent: int, width: int = 192) -> None:
+        super().__init__()
+        self.latent = latent
+        for name, size in (("mean", coefficients), ("scale", coefficients), ("spread", latent), ("shift", latent)):
+            self.register_buffer(name, torch.zeros(size))
+        self.register_buffer("axes", torch.zeros(coefficients, latent))
+        self.register_buffer("whiten", torch.eye(latent))
+        self.encoder = _residual(coefficients, width, latent)
+        self.decoder = _residual(latent, width, coefficients)
+
+    @torch.no_grad()
+    def fit_linear(self, coefficients: Tensor, scale: Tensor) -> None:
+        """Set the linear path to the principal components of a training set, (N, C)."""
+        self.mean.copy_(coefficients.mean(dim=0))
+        self.scale.copy_(scale)
+        x = (coefficients - self.mean) * self.scale
+        _, values, vectors = torch.linalg.svd(x, full_matrices=False)
+        self.axes.copy_(vectors[: self.latent].T)
+        self.spread.copy_(values[: self.latent] / len(x) ** 0.5)
+
+    def encode(self, coefficients: Tensor) -> Tensor:
+        """Coefficients (..., C) -> latent (..., d)."""
+        return (self.raw(coefficients) - self.shift) @ self.whiten
+
+    def raw(self, coefficients: Tensor) -> Tensor:
+        """The latent before whitening."""
+        x = (coefficients - self.mean) * self.scale
+        return (x @ self.axes) / self.spread + self.encoder(x / self.spread[0])
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Latent (..., d) -> coefficients (..., C)."""
+        raw = torch.linalg.solve(self.whiten.T, latent[..., None])[..., 0] + self.shift
+        return self.from_raw(raw)
+
+    def from_raw(self, raw: Tensor) -> Tensor:
+        """Coefficients of a latent before whitening."""
+        x = (raw * self.spread) @ self.axes.T + self.spread[0] * self.decoder(raw)
+        return x / self.scale + self.mean
+
+
+def _residual(inputs: int, width: int, outputs: int) -> nn.Sequential:
+    last = nn.Linear(width, outputs)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), last)

@@ -1,0 +1,203 @@
+"""A prior: which shapes there are, how likely, and the basis that holds their modes."""
+
+import copy
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from napari_remidi.errors import OutputError, PriorError
+from napari_remidi.physics import TetMesh
+from napari_remidi.shapes.autoencoder import SpectralAutoEncoder
+from napari_remidi.shapes.fitting import fitted_fields
+from napari_remidi.shapes.spectral import SpectralBasis
+from napari_remidi.shapes.tube import Tube
+
+Floats = NDArray[np.float64]
+SHIPPED = ("axon", "axon-open")
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """Axons of a family: latent z ~ N(0, I) -> tetrahedral mesh.
+
+    Attributes
+    ----------
+    name : "axon", "axon-open", or that of a file
+    ends : "closed", a sealed segment; "open", the middle of a longer axon
+    tube : the template
+    basis : the spectral representation
+    network : coefficients <-> latent
+    pod : (n, R) float32, spans the low Laplacian modes of every shape of the family
+    exemplars : (E, d) latents of family members, the most different first
+    provenance : seed, families, metrics
+    """
+
+    name: str
+    ends: str
+    tube: Tube
+    basis: SpectralBasis
+    network: SpectralAutoEncoder
+    pod: NDArray[np.float32]
+    exemplars: Floats
+    provenance: dict[str, Any]
+
+    @classmethod
+    def load(cls, name: str | PathLike[str]) -> "Prior":
+        """A shipped prior by name, or one from a file.
+
+        Raises
+        ------
+        PriorError
+            For an unknown name, or a file that holds no prior.
+        """
+        if name in SHIPPED:
+            return _shipped(str(name))
+        path = Path(name)
+        if not path.is_file():
+            raise PriorError(
+                f"prior {str(name)!r} is unknown: choose {' or '.join(map(repr, SHIPPED))}, or give the path of a "
+                ".safetensors file made by napari-remidi train"
+            )
+        return _read(path, path.stem)
+
+    def __post_init__(self) -> None:
+        self.prepare(torch.device("cpu"))
+
+    @property
+    def latent_dim(self) -> int:
+        """d."""
+        return self.network.latent
+
+    @property
+    def tetrahedra(self) -> NDArray[np.int64]:
+        """(m, 4), the template's."""
+        return self.tube.tetrahedra
+
+    @property
+    def boundary(self) -> NDArray[np.int64]:
+        """(k, 3), the template's surface."""
+        return self.tube.boundary
+
+    def decode_points(self, latent: Tensor) -> Tensor:
+        """Nodes of latents, (..., d) -> (..., n, 3) µm, in the latent's dtype and device; differentiable."""
+        network = self._networks(latent.dtype, latent.device)
+        return self.basis.vertices(network.decode(latent), self.tube)
+
+    def decode(self, latent: ArrayLike) -> TetMesh:
+        """The mesh of a latent, (d,); MeshError where it folds."""
+        with torch.no_grad():
+            points = self.decode_points(torch.as_tensor(np.asarray(latent, dtype=np.float64)))
+        return TetMesh(points.numpy(), self.tetrahedra)
+
+    def encode(self, points: ArrayLike) -> Floats:
+        """Latent of a mesh in the template's node order, (n, 3) µm -> (d,)."""
+        nodes = np.asarray(points, dtype=np.float64)
+        if nodes.shape != (self.tube.layers * len(self.tube.section), 3):
+            raise PriorError(f"points of shape {nodes.shape} are not the nodes of the template of prior {self.name!r}")
+        axon = fitted_fields(nodes, self.tube)
+        return self.encode_coefficients(self.basis.coefficients(axon.fields, np.log(axon.length)))
+
+    def encode_coefficients(self, coefficients: ArrayLike) -> Floats:
+        """Latents of spectral coefficients, (..., C) -> (..., d)."""
+        network = self._networks(torch.float64, torch.device("cpu"))
+        with torch.no_grad():
+            return network.encode(torch.as_tensor(np.asarray(coefficients, dtype=np.float64))).numpy()
+
+    def sample(self, count: int, seed: int = 0) -> Floats:
+        """Draws of the latent, (count, d)."""
+        return np.random.default_rng(seed).standard_normal((count, self.latent_dim))
+
+    @cached_property
+    def content_hash(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of everything that shapes a decoded mesh."""
+        digest = hashlib.sha256(json.dumps(_config(self), sort_keys=True).encode())
+        for _, tensor in sorted(_tensors(self).items()):
+            digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write a .safetensors file; OutputError where it cannot be written."""
+        metadata = {"config": json.dumps(_config(self)), "provenance": json.dumps(self.provenance)}
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            save_file(_tensors(self), path, metadata)
+            Path(path).chmod(0o644)
+        except (OSError, SafetensorError) as error:
+            raise OutputError(f"{path}: the prior could not be written ({error}); choose another folder") from None
+
+    def prepare(self, device: torch.device) -> None:
+        """Put the weights on a device, in both precisions; needed once before decoding there."""
+        for dtype in (torch.float32, torch.float64) if device.type != "mps" else (torch.float32,):
+            if (dtype, device.type) not in self._cache:
+                network = copy.deepcopy(self.network).to(device, dtype).requires_grad_(False)
+                self._cache[dtype, device.type] = network
+
+    @cached_property
+    def _cache(self) -> dict[tuple[torch.dtype, str], SpectralAutoEncoder]:
+        return {}
+
+    def _networks(self, dtype: torch.dtype, device: torch.device) -> SpectralAutoEncoder:
+        # not made on demand: a module cannot be moved inside torch.func transforms
+        return self._cache[dtype, device.type]
+
+
+def _config(prior: Prior) -> dict[str, Any]:
+    tube, basis = prior.tube, prior.basis
+    return {
+        "format": FORMAT,
+        "ends": prior.ends,
+        "tube": [tube.rings, tube.layers, tube.sectors],
+        "basis": [basis.bend, basis.calibre, basis.ellipse, basis.length],
+        "latent": prior.latent_dim,
+        "width": prior.network.encoder[0].out_features,
+    }
+
+
+def _tensors(prior: Prior) -> dict[str, Tensor]:
+    weights = {f"network.{name}": value.contiguous() for name, value in prior.network.state_dict().items()}
+    pod, exemplars = torch.from_numpy(prior.pod), torch.from_numpy(prior.exemplars.astype(np.float32))
+    return {**weights, "pod": pod.contiguous(), "exemplars": exemplars}
+
+
+@lru_cache(maxsize=2)
+def _shipped(name: str) -> Prior:
+    return _read(Path(str(files("napari_remidi.shapes") / "weights" / f"{name}.safetensors")), name)
+
+
+def _read(path: Path, name: str) -> Prior:
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        config = json.loads(metadata["config"])
+        if config["format"] != FORMAT:
+            raise PriorError(f"{path.name}: a prior of format {config['format']}; this version reads format {FORMAT}")
+        basis = SpectralBasis(*config["basis"])
+        network = SpectralAutoEncoder(basis.size, config["latent"], config["width"])
+        prefix = "network."
+        network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    except (KeyError, ValueError, TypeError, RuntimeError, OSError, SafetensorError):
+        raise PriorError(f"{path}: not a prior that can be read; make one with napari-remidi train") from None
+    return Prior(
+        name,
+        config["ends"],
+        Tube(*config["tube"]),
+        basis,
+        network,
+        tensors["pod"].float().numpy(),
+        tensors["exemplars"].double().numpy(),
+        json.loads(metadata.get("provenance", "{}")),
+    )

@@ -1,0 +1,128 @@
+"""The spectral representation: an axon as a few cosine coefficients of its centreline's direction and its calibre.
+
+The Laplacian's eigenfunctions on the reference tube's surface are cos(jπs) cos(mθ) and cos(jπs) sin(mθ): a cosine
+series along the axis, a Fourier series around it. Two kinds of field are written in them:
+
+- the centreline's direction, two angles a(s), b(s) of the rotation that takes +z to the tangent (m = 0);
+- the logarithm of the radius (m = 0, and m = 2 for elliptic sections); and the logarithm of the length.
+
+Vertices follow in closed form. A linear basis of vertex positions folds on a fifth of its draws; these fields
+cannot, unless a bend is sharper than the radius.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_remidi.shapes.tube import Tube
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SpectralBasis:
+    """Orders kept of every field, and the length where it is fixed.
+
+    Attributes
+    ----------
+    bend, calibre, ellipse : number of cosine orders of a and b, of log radius, of its cos 2θ and sin 2θ parts
+    length : µm, or None where it is a coefficient
+    """
+
+    bend: int
+    calibre: int
+    ellipse: int
+    length: float | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of coefficients C."""
+        return 2 * self.bend + self.calibre + 2 * self.ellipse + (self.length is None)
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """Lengths of the parts a, b, calibre, cos 2θ, sin 2θ, length."""
+        return (self.bend, self.bend, self.calibre, self.ellipse, self.ellipse, int(self.length is None))
+
+    def coefficients(self, fields: Floats, log_length: float) -> Floats:
+        """Cosine coefficients of a, b, log radius, cos 2θ, sin 2θ sampled along the axis: (5, S) -> (C,)."""
+        series = []
+        for values, orders in zip(fields, self.parts, strict=False):
+            series.append(_fit(fields.shape[1], orders) @ values)
+        return np.concatenate([*series, [log_length] if self.length is None else []])
+
+    def scale(self, radius: float = 1.5, length: float = 16.0) -> Floats:
+        """How far a unit of every coefficient moves vertices, (C,) µm rms, on a cylinder of a radius and a length."""
+        length = self.length or length
+        order = np.arange(max(self.parts))
+        bend = length / (np.pi * np.maximum(order, 0.5)) / np.sqrt(2)
+        calibre = np.where(order == 0, 1.0, np.sqrt(0.5)) * radius
+        parts = [bend, bend, calibre, calibre / np.sqrt(2), calibre / np.sqrt(2), np.array([length / np.sqrt(12)])]
+        return np.concatenate([values[:count] for values, count in zip(parts, self.parts, strict=True)])
+
+    def vertices(self, coefficients: Tensor, tube: Tube) -> Tensor:
+        """Nodes of the tube, (..., C) -> (..., n, 3) µm: node mean at the origin, end to end along z."""
+        a, b, calibre, cosine, sine, log_length = coefficients.split(self.parts, dim=-1)
+        dtype, device = coefficients.dtype, coefficients.device
+        along = np.linspace(0, 1, tube.layers)
+
+        def sampled(series: Tensor) -> Tensor:
+            basis = torch.as_tensor(_cosines(along, series.shape[-1]).T, dtype=dtype, device=device)
+            return series @ basis
+
+        tangent = _tangents(sampled(a), sampled(b))
+        if self.length is None:
+            length = torch.exp(log_length)
+        else:
+            length = torch.full_like(a[..., :1], self.length)
+        centre = _integrated(tangent) * (length / (tube.layers - 1))[..., None]
+        chord = centre[..., -1, :] - centre[..., 0, :]
+        upright = _to_z(chord / chord.norm(dim=-1, keepdim=True))
+        first, second = _frame(tangent)
+        rho, angle = (torch.as_tensor(x, dtype=dtype, device=device) for x in tube.section.T)
+        log_radius = sampled(calibre)[..., None] + sampled(cosine)[..., None] * torch.cos(2 * angle)
+        log_radius = log_radius + sampled(sine)[..., None] * torch.sin(2 * angle)
+        reach = (rho * torch.exp(log_radius))[..., None]
+        around = torch.cos(angle)[:, None] * first[..., None, :] + torch.sin(angle)[:, None] * second[..., None, :]
+        nodes = (centre[..., None, :] + reach * around).flatten(-3, -2)
+        nodes = nodes @ upright.transpose(-1, -2)
+        return nodes - nodes.mean(dim=-2, keepdim=True)
+
+
+def _cosines(along: Floats, orders: int) -> Floats:
+    return np.cos(np.pi * np.outer(along, np.arange(orders)))
+
+
+@lru_cache(maxsize=16)
+def _fit(samples: int, orders: int) -> Floats:
+    return np.linalg.pinv(_cosines(np.linspace(0, 1, samples), orders))
+
+
+def _tangents(a: Tensor, b: Tensor) -> Tensor:
+    angle = torch.sqrt(a * a + b * b + 1e-12)
+    ratio = torch.sinc(angle / torch.pi)
+    return torch.stack([a * ratio, b * ratio, torch.cos(angle)], dim=-1)
+
+
+def _integrated(tangent: Tensor) -> Tensor:
+    steps = (tangent[..., 1:, :] + tangent[..., :-1, :]) / 2
+    return torch.cat([torch.zeros_like(tangent[..., :1, :]), torch.cumsum(steps, dim=-2)], dim=-2)
+
+
+def _frame(tangent: Tensor) -> tuple[Tensor, Tensor]:
+    """The smallest rotation from +z to the tangent, applied to x and y."""
+    x, y, z = tangent.unbind(-1)
+    share = 1 / (1 + z).clamp_min(1e-3)
+    first = torch.stack([1 - x * x * share, -x * y * share, -x], dim=-1)
+    second = torch.stack([-x * y * share, 1 - y * y * share, -y], dim=-1)
+    return first, second
+
+
+def _to_z(direction: Tensor) -> Tensor:
+    """The smallest rotation from a direction to +z, (..., 3, 3)."""
+    first, second = _frame(direction)
+    return torch.stack([first, second, direction], dim=-2)
