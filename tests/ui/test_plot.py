@@ -1,5 +1,7 @@
 """The signal plot shows every shell once, and the fit on top."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from tests.ui.conftest import TURN, VOXEL
@@ -57,7 +59,19 @@ def test_a_curve_keeps_the_mean():
 
 
 def test_too_many_shells_are_thinned_from_lowest_to_highest(scan):
-    shells = [type("Shell", (), {"bval": b, "Delta": 10.0}) for b in range(500, 10001, 500)]
+    shells = [SimpleNamespace(bval=b, delta=5.0, Delta=10.0) for b in range(500, 10001, 500)]
     chosen = [shell.bval for shell in some_of(shells, 6)]
     assert len(chosen) == 6
     assert (chosen[0], chosen[-1]) == (500, 10000)
+
+
+def test_of_several_timings_the_middle_one_is_drawn():
+    shells = [
+        SimpleNamespace(bval=b, delta=5.0, Delta=t) for b in (1000, 3000, 6000, 10000) for t in (10.0, 25.0, 50.0)
+    ]
+    assert [(shell.bval, shell.Delta) for shell in some_of(shells, 6)] == [
+        (1000, 25.0),
+        (3000, 25.0),
+        (6000, 25.0),
+        (10000, 25.0),
+    ]

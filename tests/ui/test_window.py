@@ -13,7 +13,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from tests.ui.conftest import VOXEL, FakeEngine, make_scan
 
-from napari_remidi.ui.demo import first_known_voxel
+from napari_remidi.ui.demo import bent_axon
 from napari_remidi.ui.layers import scan_layer
 from napari_remidi.ui.status import Phase
 
@@ -210,7 +210,7 @@ def test_closing_the_microscope_alone_leaves_a_widget_that_opens_it_again(window
 def test_the_product_itself_sample_click_reconstruct(viewer, qtbot):
     (layer,) = viewer.open_sample("napari-remidi", "phantom")
     widget = open_widget(viewer, qtbot)
-    click_voxel(viewer, layer, first_known_voxel(layer))
+    click_voxel(viewer, layer, bent_axon(layer))
     click(widget.readout.reconstruct)
     wait_for(qtbot, widget, Phase.DONE, Phase.CRASHED, seconds=300)
     assert widget.status.now.phase is Phase.DONE

@@ -31,6 +31,7 @@ CERTAINTY = {
     "colors": [[0.36, 0.82, 0.80, 1.0], [0.97, 0.91, 0.62, 1.0], [0.96, 0.52, 0.33, 1.0]],
 }
 _SHARE_OF_VIEW = 0.4
+_FRAME_OF_VOXEL, _FRAME_OF_FIELD = 0.14, 0.008
 _MAX_SAMPLED = 200_000
 _HEADROOM = 1.3
 _LEAST_SD = 1e-3
@@ -85,7 +86,8 @@ def voxel_mark(scan: "Scan", voxel: Voxel) -> LayerData:
             "size": mark_size(scan),
             "face_color": "transparent",
             "border_color": ACCENT,
-            "border_width": 0.14,
+            "border_width": min(_FRAME_OF_VOXEL * mark_size(scan), _FRAME_OF_FIELD * _field(scan)),
+            "border_width_is_relative": False,
             "axis_labels": SPACE,
             "units": ("mm", "mm", "mm"),
         },
@@ -145,12 +147,11 @@ def axon_in_microns(shape: Shape, name: str = "axon", color: str | None = None, 
 
 
 def magnification(scan: "Scan", shape: Shape) -> float:
-    """How much an axon is magnified in the scan's window: 1, 2, 3 or 5 times a power of ten."""
-    field = scan.voxel_size[:2] * np.asarray(scan.data.shape[:2])
-    target = max(float(scan.voxel_size.max()), _SHARE_OF_VIEW * float(field.min()))
+    """How much an axon is magnified in the scan's window: a round number."""
+    target = max(float(scan.voxel_size.max()), _SHARE_OF_VIEW * _field(scan))
     wanted = max(target / (_length(shape) * 1e-3), 1.0)
     decade = 10.0 ** np.floor(np.log10(wanted))
-    return float(max(step * decade for step in (1, 2, 3, 5) if step * decade <= wanted))
+    return float(max(step * decade for step in (1, 1.5, 2, 3, 5, 7) if step * decade <= wanted))
 
 
 def centre(scan: "Scan", voxel: Voxel) -> NDArray[np.float64]:
@@ -198,6 +199,11 @@ def _remembered(shape: Shape) -> dict[str, Any]:
 def _length(shape: Shape) -> float:
     """Edge of the cube around the surface's centre that holds it however it is turned, µm."""
     return 2.0 * float(np.linalg.norm(shape.outside().centred, axis=1).max())
+
+
+def _field(scan: "Scan") -> float:
+    """Smaller edge of a slice, mm."""
+    return float((scan.voxel_size[:2] * scan.data.shape[:2]).min())
 
 
 def _origin(scan: "Scan") -> NDArray[np.float64]:

@@ -55,19 +55,20 @@ class SignalPlot(FigureCanvasQTAgg):
         self.axes.set_axis_on()
         self._angles = angles_to(principal_direction(signal, protocol), protocol.bvecs)
         shells = some_of(protocol.shells, MAX_SHELLS)
-        several_timings = protocol.has_timing and len({(s.delta, s.Delta) for s in protocol.shells}) > 1
         for place, shell in zip(np.linspace(0, 1, len(shells)), shells, strict=True):
             color = _SHELL_COLORS(place)
-            label = f"{shell.bval:.0f}" + (f" (Δ {shell.Delta:g})" if several_timings else "")
-            dots = self.axes.plot(self._angles[shell.indices], signal[shell.indices], "o", label=label)[0]
+            dots = self.axes.plot(self._angles[shell.indices], signal[shell.indices], "o", label=f"{shell.bval:.0f}")[0]
             dots.set(color=color, markersize=2.6, alpha=0.75, markeredgewidth=0)
             self._shells.append((shell, color))
         low = min((float(signal[s.indices].min()) for s, _ in self._shells), default=0.0)
         self.axes.set(xlim=(0, 90), ylim=(min(0.0, low), 1.02), xlabel="angle to the fibre (°)", ylabel="S / S0")
         self.axes.set_xticks([0, 30, 60, 90])
-        omitted = f" ({len(shells)} of {len(protocol.shells)} shells)" if len(shells) < len(protocol.shells) else ""
+        title = "b in s/mm²"
+        if len(shells) < len(protocol.shells):
+            when = f" at Δ {shells[0].Delta:g} ms" if protocol.has_timing else ""
+            title += f"{when} ({len(shells)} of {len(protocol.shells)} shells)"
         self.figure.legend(
-            title=f"b in s/mm²{omitted}",
+            title=title,
             loc="outside upper center",
             ncols=len(shells),
             frameon=False,
@@ -125,7 +126,10 @@ def curve(angle: NDArray[np.float64], value: NDArray[np.float64]) -> tuple[NDArr
 
 
 def some_of(shells: Any, at_most: int) -> list[Any]:
-    """Shells spread evenly over b where there are too many to tell apart."""
+    """Shells to draw where there are many: those of one timing (the middle one), spread evenly over b."""
+    timings = sorted({(shell.delta, shell.Delta) for shell in shells}, key=lambda timing: timing[::-1])
+    if len(shells) > at_most and len(timings) > 1:
+        shells = [shell for shell in shells if (shell.delta, shell.Delta) == timings[len(timings) // 2]]
     ordered = sorted(shells, key=lambda shell: (shell.bval, shell.Delta))
     if len(ordered) <= at_most:
         return ordered
