@@ -19,6 +19,7 @@ from napari_remidi.inversion.starts import StartLibrary, best_starts, build_libr
 from napari_remidi.inversion.template import Template
 from napari_remidi.inversion.tissue import TissueProblem
 from napari_remidi.physics.devices import choose_device, memory_guard
+from napari_remidi.shapes.calibre import axis_length, middle_half, section_radii, section_radius_changes
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
@@ -142,9 +143,14 @@ class Inverter:
         fitted = rician_mean(best.signal, target.noise_sd)
         shape = problem.shape_of(best)
         faces = np.asarray(self.prior.boundary)
+        body = shape.points.cpu().numpy()
+        along = slice(None) if self.prior.ends == "closed" else middle_half(self.prior.tube.layers)
+        changes = section_radius_changes(body, shape.velocities.double().cpu().numpy(), self.prior.tube)
+        radius_slope = changes[:, along].mean(axis=1)
+        latent_covariance = covariance[problem.latent, problem.latent]
         variance = ((target.signal - target.signal.mean()) ** 2).sum()
         return Solution(
-            points=shape.points.cpu().numpy() @ best.rotation.T,
+            points=body @ best.rotation.T,
             tetrahedra=np.asarray(self.prior.tetrahedra),
             faces=faces,
             signal=fitted,
@@ -155,6 +161,9 @@ class Inverter:
             compartments=problem.described(best),
             covariance=covariance,
             vertex_sd=vertex_sd(shape, best.rotation, covariance, faces, problem.turn),
+            radii=section_radii(body, self.prior.tube)[along],
+            radius_sd=float(np.sqrt(radius_slope @ latent_covariance @ radius_slope)),
+            length=axis_length(body, self.prior.tube),
             history=tuple(search.history),
             chi2_per_dof=chi2,
             variance_explained=float(1 - ((target.signal - fitted) ** 2).sum() / max(variance, 1e-12)),

@@ -55,6 +55,9 @@ class Solution:
     compartments : the other fitted values, by name and unit
     covariance : (P, P) of latent, rotation vector and the rest
     vertex_sd : (n,) µm
+    radii : (S,) µm, equivalent radius along the axis (with open ends: of the middle half, where the spins are)
+    radius_sd : µm, posterior standard deviation of their mean
+    length : µm, along the axis
     history : one dict per iteration: start, iteration, objective, chi2_per_dof, damping, accepted
     chi2_per_dof : misfit in units of the noise
     variance_explained : 1 − Σ(y − S)² / Σ(y − ȳ)²
@@ -77,6 +80,9 @@ class Solution:
     compartments: dict[str, float]
     covariance: Floats
     vertex_sd: Floats
+    radii: Floats
+    radius_sd: float
+    length: float
     history: tuple[dict[str, Any], ...]
     chi2_per_dof: float
     variance_explained: float

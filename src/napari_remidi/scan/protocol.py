@@ -8,29 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_remidi.errors import ProtocolError, TimingError
-from napari_remidi.scan.timing import PRESETS, checked_times, missing_timing_message
+from napari_remidi.scan.shells import Shell, b0_measurements, shells_of
+from napari_remidi.scan.timing import PRESETS, UNKNOWN, checked_times, missing_timing_message
 
 Floats = NDArray[np.float64]
 GAMMA = 2.67522e-4  # rad/(µm ms) for 1 mT/m
-TRUE_B0, LOOSE_B0 = 10.0, 50.0  # s/mm²; the second where a scan has no weaker measurement
-SAME_B, SAME_TE = 0.03, 1.0  # relative, and ms: differences within a shell
-
-
-@dataclass(frozen=True)
-class Shell:
-    """Measurements that share b, δ and Δ.
-
-    Attributes
-    ----------
-    bval : mean, s/mm²
-    delta, Delta : ms
-    indices : (k,) rows of the protocol
-    """
-
-    bval: float
-    delta: float
-    Delta: float
-    indices: NDArray[np.int64]
+UNIT = 0.05  # how far from one a b-vector's length may be
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +25,7 @@ class Protocol:
     bvals : (M,) s/mm²
     bvecs : (M, 3) unit vectors in world axes (RAS+); zero where b is
     delta, Delta : (M,) ms, pulse duration and separation; NaN where unknown
-    te : (M,) ms, echo times, or None
+    te : (M,) ms, echo times, NaN where unknown; or None
     timing_source : where δ and Δ came from, in words
 
     Examples
@@ -75,8 +58,8 @@ class Protocol:
         ----------
         bvals : (M,) s/mm²
         bvecs : (M, 3) unit vectors, world axes; NaN or anything where b = 0
-        delta, Delta : ms, scalar or (M,); None where unknown
-        te : ms, scalar or (M,), or None
+        delta, Delta : ms, scalar or (M,); None where unknown; zero or NaN where b = 0
+        te : ms, scalar or (M,), zero or NaN where unknown; or None
         source : where the timing came from, in words
 
         Raises
@@ -90,34 +73,17 @@ class Protocol:
         g = np.atleast_2d(np.array(bvecs, dtype=np.float64))
         if b.ndim != 1 or g.shape != (len(b), 3):
             raise ProtocolError(f"{b.size} b-values, but b-vectors of shape {g.shape}: every volume needs one of each")
-        if bad := int((~np.isfinite(b)).sum()):
-            raise ProtocolError(f"{bad} of {len(b)} b-values are not finite; correct the b-value file")
-        if (b < 0).any():
-            raise ProtocolError(f"{int((b < 0).sum())} of {len(b)} b-values are negative; correct the b-value file")
-        if b.max(initial=0) > 0 and b.max() < 50:
-            raise ProtocolError(f"the largest b-value is {b.max():g} s/mm²: give s/mm² (1 ms/µm² is 1000 s/mm²)")
-        still = _b0(b)
-        length = np.linalg.norm(g, axis=1)
-        nan = ~np.isfinite(length) & ~still
-        if nan.any():
-            raise ProtocolError(
-                f"{int(nan.sum())} of {len(b)} b-vectors are NaN (volumes {_listed(nan)}); b=0 volumes may have any "
-                "direction, others must be unit vectors"
-            )
-        uneven = ~still & (np.abs(length - 1) > 0.05)
-        if uneven.any():
-            row = int(np.flatnonzero(uneven)[0])
-            raise ProtocolError(
-                f"{int(uneven.sum())} of {len(b)} b-vectors are not unit vectors (volumes {_listed(uneven)}; the first "
-                f"has length {length[row]:.3g}): normalise them, or check that the file holds directions"
-            )
-        directions = np.zeros_like(g)
-        moving = np.isfinite(length) & (length > 0.5)
-        directions[moving] = g[moving] / length[moving, None]
+        _check_b_values(b)
+        still = b0_measurements(b)
+        directions = _unit_directions(g, still)
         directions[b == 0] = 0
-        known = checked_times(delta, Delta, len(b))
-        echo = None if te is None else np.broadcast_to(np.asarray(te, dtype=np.float64), len(b)).copy()
-        return cls(b, directions, *known, echo, source)
+        echo = None
+        if te is not None:
+            echo = np.broadcast_to(np.asarray(te, dtype=np.float64), len(b)).copy()
+            echo[~(echo > 0)] = np.nan
+        if delta is None and Delta is None:
+            source = UNKNOWN
+        return cls(b, directions, *checked_times(delta, Delta, still), echo, source)
 
     @classmethod
     def paper(cls) -> "Protocol":
@@ -134,19 +100,20 @@ class Protocol:
     @cached_property
     def is_b0(self) -> NDArray[np.bool_]:
         """Which measurements serve as b = 0, (M,): b < 10 s/mm², or b <= 50 where the scan has none weaker."""
-        return _b0(self.bvals)
+        return b0_measurements(self.bvals)
 
     @property
     def has_timing(self) -> bool:
         """Whether δ and Δ are known for every weighted measurement."""
-        weighted = self.bvals > 0
+        weighted = ~self.is_b0
         return bool(np.isfinite(self.delta[weighted]).all() and np.isfinite(self.Delta[weighted]).all())
 
     @cached_property
     def q(self) -> Floats:
-        """γG, (M,) rad/(µm ms), from b = q²δ²(Δ − δ/3); NaN where the timing is unknown."""
-        time = np.where(self.bvals > 0, self.delta**2 * (self.Delta - self.delta / 3), 1.0)
-        return np.sqrt(self.bvals / 1000 / time)
+        """γG, (M,) rad/(µm ms), from b = q²δ²(Δ − δ/3); NaN where the timing is unknown, 0 at b = 0."""
+        time = self.delta**2 * (self.Delta - self.delta / 3)
+        still = (self.bvals == 0) | (self.is_b0 & np.isnan(time))
+        return np.where(still, 0.0, np.sqrt(self.bvals / 1000 / np.where(still, 1.0, time)))
 
     @property
     def gradient_strength(self) -> Floats:
@@ -154,37 +121,32 @@ class Protocol:
         return self.q / GAMMA
 
     @cached_property
-    def timing_group(self) -> NDArray[np.int64]:
-        """Measurements that share δ, Δ and (within 1 ms) TE have the same number, (M,)."""
-        te = np.zeros(len(self)) if self.te is None else np.round((self.te - np.nanmin(self.te)) / SAME_TE)
-        keys = np.stack([np.nan_to_num(self.delta, nan=-1), np.nan_to_num(self.Delta, nan=-1), te], axis=1)
-        return np.unique(np.round(keys, 3), axis=0, return_inverse=True)[1].ravel()
-
-    @cached_property
     def shells(self) -> tuple[Shell, ...]:
-        """Weighted measurements grouped by timing and b (within 3 %), in order of both."""
-        found = []
-        for group in np.unique(self.timing_group):
-            rows = np.flatnonzero((self.timing_group == group) & ~self.is_b0)
-            rows = rows[np.argsort(self.bvals[rows], kind="stable")]
-            b = self.bvals[rows]
-            cuts = np.flatnonzero(np.diff(b) > np.maximum(SAME_B * b[1:], 5.0)) + 1
-            for part in np.split(rows, cuts):
-                if len(part):
-                    first = int(part[0])
-                    mean = float(np.round(self.bvals[part].mean(), 3))
-                    found.append(Shell(mean, float(self.delta[first]), float(self.Delta[first]), np.sort(part)))
-        return tuple(sorted(found, key=lambda shell: (shell.delta, shell.Delta, shell.bval)))
+        """Weighted measurements grouped by timing and b, in order of both."""
+        return shells_of(self.bvals, self.delta, self.Delta, self.te)
 
     def require_timing(self) -> None:
         """Raise TimingError, with the presets, unless every weighted measurement has δ and Δ."""
         if not self.has_timing:
             raise TimingError(missing_timing_message())
 
-    def with_timing(self, delta: ArrayLike, Delta: ArrayLike, source: str = "typed") -> "Protocol":
-        """The same measurements with other timing, ms."""
-        known = checked_times(delta, Delta, len(self))
-        return Protocol(self.bvals, self.bvecs, *known, self.te, source)
+    def with_timing(self, delta: ArrayLike | None, Delta: ArrayLike | None, source: str = "typed") -> "Protocol":
+        """The same measurements with other timing, ms; None keeps what is known of one of the two.
+
+        Raises
+        ------
+        TimingError
+            For values that contradict each other or are in the wrong unit, or if one of the two is still missing.
+        """
+        times = [self.delta if delta is None else delta, self.Delta if Delta is None else Delta]
+        if delta is None or Delta is None:
+            kept, new = ("delta", "Delta") if delta is None else ("Delta", "delta")
+            if not np.isfinite(np.asarray(times[0 if delta is None else 1])).any():
+                raise TimingError(f"{new} is given, but nothing records {kept}: give both, in ms")
+            source = f"{self.timing_source}; {new} {source}"
+        return replace(
+            self, **dict(zip(("delta", "Delta"), checked_times(*times, self.is_b0), strict=True)), timing_source=source
+        )
 
     def with_preset(self, name: str) -> "Protocol":
         """The same measurements with a preset's timing; TimingError for a preset with several Δs or an unknown name."""
@@ -208,23 +170,24 @@ class Protocol:
         return replace(self, bvecs=self.bvecs @ np.asarray(rotation).T)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists, for a report."""
+        """Plain lists, for a report; None where a number is unknown."""
         return {
             "bvals": self.bvals.tolist(),
             "bvecs": self.bvecs.tolist(),
-            "delta": self.delta.tolist(),
-            "Delta": self.Delta.tolist(),
-            "te": None if self.te is None else self.te.tolist(),
+            "delta": _plain(self.delta),
+            "Delta": _plain(self.Delta),
+            "te": None if self.te is None else _plain(self.te),
             "timing_source": self.timing_source,
         }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Protocol":
         """The protocol of a report."""
-        te = values.get("te")
-        return cls.pgse(
-            values["bvals"], values["bvecs"], values["delta"], values["Delta"], te, values.get("timing_source", "given")
-        )
+        times = [
+            None if (entry := values.get(name)) is None else np.array(entry, dtype=np.float64)
+            for name in ("delta", "Delta", "te")
+        ]
+        return cls.pgse(values["bvals"], values["bvecs"], *times, source=values.get("timing_source", "given"))
 
 
 def spread_directions(count: int) -> Floats:
@@ -235,9 +198,37 @@ def spread_directions(count: int) -> Floats:
     return np.stack([across * np.cos(azimuth), across * np.sin(azimuth), z], axis=1)
 
 
-def _b0(bvals: Floats) -> NDArray[np.bool_]:
-    limit = TRUE_B0 if (bvals < TRUE_B0).any() else LOOSE_B0
-    return bvals < limit if limit == TRUE_B0 else bvals <= limit
+def _check_b_values(b: Floats) -> None:
+    if bad := int((~np.isfinite(b)).sum()):
+        raise ProtocolError(f"{bad} of {len(b)} b-values are not finite; correct the b-value file")
+    if (b < 0).any():
+        raise ProtocolError(f"{int((b < 0).sum())} of {len(b)} b-values are negative; correct the b-value file")
+    if 0 < b.max(initial=0) < 50:
+        raise ProtocolError(f"the largest b-value is {b.max():g} s/mm²: give s/mm² (1 ms/µm² is 1000 s/mm²)")
+
+
+def _unit_directions(g: Floats, still: NDArray[np.bool_]) -> Floats:
+    """Unit vectors, (M, 3); zero where there is none, which only b = 0 measurements may have."""
+    length = np.linalg.norm(g, axis=1)
+    if (nan := ~np.isfinite(length) & ~still).any():
+        raise ProtocolError(
+            f"{int(nan.sum())} of {len(g)} b-vectors are NaN (volumes {_listed(nan)}); b=0 volumes may have any "
+            "direction, others must be unit vectors"
+        )
+    if (uneven := ~still & (np.abs(length - 1) > UNIT)).any():
+        row = int(np.flatnonzero(uneven)[0])
+        raise ProtocolError(
+            f"{int(uneven.sum())} of {len(g)} b-vectors are not unit vectors (volumes {_listed(uneven)}; the first "
+            f"has length {length[row]:.3g}): normalise them, or check that the file holds directions"
+        )
+    directions = np.zeros_like(g)
+    moving = np.isfinite(length) & (length > 0.5)
+    directions[moving] = g[moving] / length[moving, None]
+    return directions
+
+
+def _plain(values: Floats) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values]
 
 
 def _listed(mask: NDArray[np.bool_], most: int = 5) -> str:

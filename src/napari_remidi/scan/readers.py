@@ -97,7 +97,8 @@ def read_fsl(bvals: Path, bvecs: Path, volumes: int) -> tuple[Floats, Floats]:
     g = _numbers(bvecs)
     if g.ndim != 2 or 3 not in g.shape:
         raise ProtocolError(
-            f"{bvecs.name}: {g.size} numbers in a {'×'.join(map(str, g.shape))} table; b-vectors need 3 rows or 3 columns"
+            f"{bvecs.name}: {g.size} numbers in a {'×'.join(map(str, g.shape))} table; "
+            "b-vectors need 3 rows or 3 columns"
         )
     if g.shape[1] != 3 or (g.shape == (3, 3) and volumes == 3):
         g = g.T

@@ -7,6 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_remidi.errors import TimingError
 
+Floats = NDArray[np.float64]
+UNKNOWN = "not recorded"
+SHORTEST, LONGEST = 0.5, 1000.0  # ms; outside are values in seconds and in µs
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -31,41 +35,29 @@ PRESETS: dict[str, Timing] = {
 }
 
 
-def checked_times(delta: ArrayLike | None, Delta: ArrayLike | None, count: int) -> tuple[NDArray, NDArray]:
-    """δ and Δ of every measurement, (count,) ms each; NaN where they are unknown.
+def checked_times(
+    delta: ArrayLike | None, Delta: ArrayLike | None, is_b0: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """δ and Δ of every measurement, (M,) ms each; NaN where they are unknown.
+
+    Parameters
+    ----------
+    delta, Delta : ms, scalar or (M,); None where unknown
+    is_b0 : (M,) measurements without pulses, which may hold zeros
 
     Raises
     ------
     TimingError
         For a wrong count, values that are not positive, that look like seconds or microseconds, or δ > Δ.
     """
-    times = {}
-    for name, value in (("delta", delta), ("Delta", Delta)):
-        array = np.asarray(np.nan if value is None else value, dtype=np.float64)
-        if array.ndim > 1 or (array.ndim == 1 and len(array) not in (1, count)):
-            raise TimingError(f"{name} has {array.size} values for {count} measurements: give one, or one for each")
-        times[name] = np.broadcast_to(array, count).copy()
-    for name, array in times.items():
-        known = array[np.isfinite(array)]
-        if len(known) == 0:
-            continue
-        if known.min() <= 0:
-            raise TimingError(f"{name} is {known.min():g} ms: pulse timing must be positive")
-        if known.max() < 0.5:
-            value = known.max()
-            raise TimingError(f"{name} is {value:g} ms, which looks like seconds: give milliseconds ({value * 1000:g})")
-        if known.max() > 1000:
-            value = known.max()
-            raise TimingError(
-                f"{name} is {value:g} ms, which looks like microseconds: give milliseconds ({value / 1000:g})"
-            )
-    if (longer := times["delta"] > times["Delta"]).any():
+    short, long = (_one_time(name, value, is_b0) for name, value in (("delta", delta), ("Delta", Delta)))
+    if (longer := short > long).any():
         row = int(np.flatnonzero(longer)[0])
         raise TimingError(
-            f"delta {times['delta'][row]:g} ms is longer than Delta {times['Delta'][row]:g} ms (measurement {row}): "
+            f"delta {short[row]:g} ms is longer than Delta {long[row]:g} ms (measurement {row}): "
             "delta is one pulse's duration, Delta the time from one pulse's start to the other's; swap them"
         )
-    return times["delta"], times["Delta"]
+    return short, long
 
 
 def missing_timing_message() -> str:
@@ -77,3 +69,22 @@ def missing_timing_message() -> str:
         "the scan records no pulse timing, and the signal of an axon depends on it: give delta and Delta in ms, "
         f"or one of the presets (delta/Delta ms): {names}"
     )
+
+
+def _one_time(name: str, value: ArrayLike | None, is_b0: NDArray[np.bool_]) -> Floats:
+    array = np.asarray(np.nan if value is None else value, dtype=np.float64)
+    if array.ndim > 1 or (array.ndim == 1 and len(array) not in (1, len(is_b0))):
+        raise TimingError(f"{name} has {array.size} values for {len(is_b0)} measurements: give one, or one for each")
+    times = np.broadcast_to(array, len(is_b0)).copy()
+    times[is_b0 & ~(times > 0)] = np.nan
+    known = times[~np.isnan(times)]
+    if len(known) == 0:
+        return times
+    low, high = known.min(), known.max()
+    if low <= 0:
+        raise TimingError(f"{name} is {low:g} ms: pulse timing must be positive")
+    if low < SHORTEST:
+        raise TimingError(f"{name} is {low:g} ms, which looks like seconds: give milliseconds ({low * 1000:g})")
+    if high > LONGEST:
+        raise TimingError(f"{name} is {high:g} ms, which looks like microseconds: give milliseconds ({high / 1000:g})")
+    return times

@@ -75,10 +75,7 @@ class SpectralBasis:
             return series @ basis
 
         tangent = _tangents(sampled(a), sampled(b))
-        if self.length is None:
-            length = torch.exp(log_length)
-        else:
-            length = torch.full_like(a[..., :1], self.length)
+        length = torch.exp(log_length) if self.length is None else torch.full_like(a[..., :1], self.length)
         centre = _integrated(tangent) * (length / (tube.layers - 1))[..., None]
         chord = centre[..., -1, :] - centre[..., 0, :]
         upright = _to_z(chord / chord.norm(dim=-1, keepdim=True))

@@ -1,0 +1,191 @@
+"""An axon: what one reconstruction found."""
+
+import platform
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_remidi.inversion import Solution
+from napari_remidi.scan import Protocol
+
+if TYPE_CHECKING:
+    import trimesh
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Axon:
+    """A reconstructed axon in world axes, µm, centred: its position is not in the signal, nor is its mirror image.
+
+    Attributes
+    ----------
+    solution : Solution
+    measured : (M,) S/S0
+    protocol : Protocol
+    provenance : versions, and where the signal came from
+    chamfer_um : distance to the true surface, where one is known
+    """
+
+    solution: Solution
+    measured: Floats
+    protocol: Protocol
+    provenance: dict[str, Any] = field(default_factory=dict)
+    chamfer_um: float | None = None
+
+    @classmethod
+    def from_solution(
+        cls, solution: Solution, measured: ArrayLike, protocol: Protocol, source: dict[str, Any] | None = None
+    ) -> "Axon":
+        """An axon with the versions of what made it; `source` says where the signal came from."""
+        provenance = {"source": source or {}, "versions": versions()}
+        return cls(solution, np.asarray(measured, dtype=np.float64), protocol, provenance)
+
+    @property
+    def points(self) -> Floats:
+        """Nodes, (n, 3) µm."""
+        return self.solution.points
+
+    @property
+    def tetrahedra(self) -> NDArray[np.int64]:
+        """(m, 4)."""
+        return self.solution.tetrahedra
+
+    @property
+    def faces(self) -> NDArray[np.int64]:
+        """Surface triangles, (k, 3) indices of `points`, outward."""
+        return self.solution.faces
+
+    @cached_property
+    def surface_nodes(self) -> NDArray[np.int64]:
+        """Indices of the nodes on the surface, (s,)."""
+        return np.unique(self.faces)
+
+    @cached_property
+    def surface(self) -> "trimesh.Trimesh":
+        """The surface with its own nodes only."""
+        import trimesh
+
+        faces = np.searchsorted(self.surface_nodes, self.faces)
+        return trimesh.Trimesh(self.points[self.surface_nodes], faces, process=False)
+
+    @property
+    def surface_sd(self) -> Floats:
+        """Standard deviation of the surface's nodes along their normals, (s,) µm."""
+        return self.vertex_sd[self.surface_nodes]
+
+    @property
+    def vertex_sd(self) -> Floats:
+        """Standard deviation of every node, (n,) µm."""
+        return self.solution.vertex_sd
+
+    @property
+    def signal(self) -> Floats:
+        """Fitted S/S0, (M,)."""
+        return self.solution.signal
+
+    @property
+    def latent(self) -> Floats:
+        """(d,)."""
+        return self.solution.latent
+
+    @property
+    def fractions(self) -> dict[str, float]:
+        """Share of the signal at b = 0 of "intra", "extra" and "free"."""
+        return self.solution.fractions
+
+    @property
+    def history(self) -> tuple[dict[str, Any], ...]:
+        """One dict per iteration."""
+        return self.solution.history
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The settings that made it; `reconstruct` with them makes it again."""
+        return self.solution.settings
+
+    def twin(self) -> "Axon":
+        """The axon's mirror through its centre, which has the same signal."""
+        mirrored = replace(
+            self.solution,
+            points=-self.points,
+            tetrahedra=self.tetrahedra[:, [0, 2, 1, 3]],
+            faces=self.faces[:, ::-1],
+            rotation=-self.solution.rotation,
+        )
+        return replace(self, solution=mirrored)
+
+    def with_truth(self, truth: "trimesh.Trimesh") -> "Axon":
+        """The same axon, with its distance to the true surface."""
+        from napari_remidi.results.metrics import chamfer
+
+        return replace(self, chamfer_um=chamfer(self.surface, truth))
+
+    def report(self) -> dict[str, Any]:
+        """Everything but the mesh, in plain values: what report.json holds."""
+        solution = self.solution
+        radii = solution.radii
+        surface = self.surface
+        return {
+            "chamfer_um": None if self.chamfer_um is None else round(self.chamfer_um, 4),
+            "chi2_per_dof": round(solution.chi2_per_dof, 4),
+            "variance_explained": round(solution.variance_explained, 6),
+            "noise_sd": solution.noise_sd,
+            "noise_source": solution.noise_source,
+            "seconds": round(solution.seconds, 2),
+            "iterations": solution.iterations,
+            "stop_reason": solution.stop_reason,
+            "fractions": {name: round(share, 4) for name, share in self.fractions.items()},
+            "compartments": {name: round(value, 4) for name, value in solution.compartments.items()},
+            "radius_um": {
+                "mean": round(float(radii.mean()), 4),
+                "sd": round(solution.radius_sd, 4),
+                "along_axis_sd": round(float(radii.std()), 4),
+                "min": round(float(radii.min()), 4),
+                "max": round(float(radii.max()), 4),
+            },
+            "length_um": round(solution.length, 3),
+            "volume_um3": round(float(surface.volume), 3),
+            "surface_sd_um": {
+                "mean": round(float(self.surface_sd.mean()), 4),
+                "max": round(float(self.surface_sd.max()), 4),
+            },
+            "direction": [round(float(x), 5) for x in solution.rotation[:, 2]],
+            "latent": [round(float(x), 5) for x in self.latent],
+            "twin": "the mirror image through the centre has the same signal",
+            "timing_source": self.protocol.timing_source,
+            "parameters": self.parameters,
+            "device": solution.device,
+            **self.provenance,
+        }
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write by the path's ending: .ply .stl .obj .glb (surface), .json (report), .npz (everything).
+
+        Raises
+        ------
+        OutputError
+            For another ending, or where the file cannot be written; nothing is left half-written.
+        """
+        from napari_remidi.results.export import save_axon
+
+        save_axon(self, path)
+
+    @classmethod
+    def open(cls, path: str | PathLike[str]) -> "Axon":
+        """An axon saved as .npz; InputError for a file that is none."""
+        from napari_remidi.results.export import open_axon
+
+        return open_axon(path)
+
+
+def versions() -> dict[str, str]:
+    """Versions of this package and of what it computes with."""
+    from importlib.metadata import version
+
+    names = ("napari-remidi", "torch", "numpy", "scipy")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
