@@ -84,8 +84,8 @@ class FakeEngine:
     def __init__(self, steps=4, pause=0.02, error=None):
         self.steps, self.pause, self.error, self.calls, self.stepped = steps, pause, error, [], 0
 
-    def __call__(self, signal, protocol, **settings):
-        self.calls.append(SimpleNamespace(signal=signal, protocol=protocol, settings=settings))
+    def __call__(self, signal, protocol, source, **settings):
+        self.calls.append(SimpleNamespace(signal=signal, protocol=protocol, source=source, settings=settings))
         yield SimpleNamespace(points=None, faces=None, signal=None, message="preparing", fraction=0.0)
         for step in range(self.steps):
             time.sleep(self.pause)

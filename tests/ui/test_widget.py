@@ -101,6 +101,7 @@ def test_the_engine_gets_what_the_form_says(widget, engine, qtbot):
     run(widget, qtbot)
     assert engine.calls[0].settings.keys() == {*Choices().settings(), "noise_sd"}
     assert engine.calls[0].settings["starts"] == 7
+    assert engine.calls[0].source == {"scan": "test scan", "path": None, "voxel": list(VOXEL)}
 
 
 def test_the_forms_names_and_defaults_are_the_librarys():

@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from napari_remidi.errors import ProtocolError
 from napari_remidi.ui.layers import LayerData, plain_layer, scan_layer
 
@@ -42,6 +40,6 @@ def _is_four_dimensional(path: str | Path) -> bool:
     import nibabel
 
     try:
-        return len(np.shape(nibabel.load(path).dataobj)) == 4
+        return len(getattr(nibabel.load(path), "shape", ())) == 4
     except Exception:  # a broken file is refused by read_scan, with the reason
         return True

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from napari_remidi.ui.session import Request
 from napari_remidi.ui.status import StatusModel
 
 if TYPE_CHECKING:
-    from napari_remidi.inversion import Iterate
+    from napari_remidi.inversion import Inverter, Iterate
     from napari_remidi.results import Axon
 
 Engine = Callable[..., "Generator[Iterate, None, Axon]"]
@@ -29,15 +29,36 @@ class Failure:
     message: str
 
 
-def steps(request: Request, engine: Engine | None = None) -> "Generator[Iterate, None, Axon | Failure]":
+class SharedEngine:
+    """The product's engine; what the voxels of one protocol share is prepared once.
+
+    PyTorch is imported at the first call, in the worker's thread, so that a window opens without waiting for it.
+    """
+
+    def __init__(self) -> None:
+        self._made_for: tuple[Any, ...] = ()
+        self._inverter: Inverter | None = None
+
+    def __call__(
+        self, signal: Any, protocol: Any, source: Any = None, noise_sd: float | None = None, **settings: Any
+    ) -> "Generator[Iterate, None, Axon]":
+        """Iterates, then the axon."""
+        from napari_remidi.results import inverter_for, reconstruct_steps
+
+        wanted = (protocol, settings)
+        if self._inverter is None or self._made_for != wanted:
+            self._inverter, self._made_for = inverter_for(protocol, **settings), wanted
+        self._inverter.settings = replace(self._inverter.settings, noise_sd=noise_sd)
+        return (yield from reconstruct_steps(signal, protocol, inverter=self._inverter, source=source))
+
+
+def steps(request: Request, engine: Engine) -> "Generator[Iterate, None, Axon | Failure]":
     """Iterates of a reconstruction, then its axon; runs in the worker's thread.
 
     Errors come back as a value: a worker keeps silent about a ``RuntimeError``, and PyTorch's out-of-memory is one.
-    PyTorch is imported here, so that a window opens without waiting for it.
     """
     try:
-        reconstruct = engine or _product_engine()
-        axon = yield from reconstruct(request.signal, request.protocol, **request.settings)
+        axon = yield from engine(request.signal, request.protocol, source=request.source, **request.settings)
         return axon if request.truth is None else axon.with_truth(_mesh(request.truth))
     except RemidiError as error:
         return Failure(str(error))
@@ -67,7 +88,8 @@ class Run:
         fail: Callable[[str], None],
         engine: Engine | None = None,
     ) -> None:
-        self._status, self._draw, self._finish, self._fail, self._engine = status, draw, finish, fail, engine
+        self._status, self._draw, self._finish, self._fail = status, draw, finish, fail
+        self._engine = engine or SharedEngine()
         self._worker: Any = None
         self._request: Request | None = None
         self._waiting: Any = None
@@ -136,12 +158,6 @@ class Run:
         self._redraw()
         self._worker = None
         self._status.stopped("Stopped. The surface is the last step's, not a result.")
-
-
-def _product_engine() -> Engine:
-    from napari_remidi.results import reconstruct_steps
-
-    return reconstruct_steps
 
 
 def _mesh(shape: Any) -> Any:

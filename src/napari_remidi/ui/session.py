@@ -48,6 +48,12 @@ class Request:
     settings: Mapping[str, Any]
     truth: Shape | None
 
+    @property
+    def source(self) -> dict[str, Any]:
+        """Where the signal came from, for the report."""
+        path = None if self.scan.path is None else str(self.scan.path)
+        return {"scan": self.scan.name, "path": path, "voxel": list(self.voxel)}
+
 
 class Session:
     """The Qt-free model behind the window. Every change is announced by a signal."""

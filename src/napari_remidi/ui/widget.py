@@ -80,7 +80,7 @@ class AxonReconstruction(QWidget):
     def save(self, path: str | Path) -> None:
         """Write the axon; the ending decides what: a mesh, a report or everything."""
         axon = self.session.axon
-        if axon is not None and self.attempt(lambda: axon.save(path) or True):
+        if axon is not None and self.attempt(lambda: _saved(axon, path)):
             self.status.done(f"Saved {Path(path).name}.")
 
     def attempt(self, action: Callable[[], Any]) -> Any:
@@ -233,6 +233,11 @@ class AxonReconstruction(QWidget):
         palette = Palette.of(self.viewer.theme)
         self.setStyleSheet(stylesheet(palette))
         self.plot.paint(palette)
+
+
+def _saved(axon: Any, path: str | Path) -> bool:
+    axon.save(path)
+    return True
 
 
 def _shape(axon: Any) -> Shape:
