@@ -1,11 +1,20 @@
 """What was measured: files -> `Scan` (a 4D volume) with its `Protocol` -> one voxel's S/S0 and its noise.
 
-`readers` find and read gradients and timing, `timing` holds presets and unit checks, `orientation` takes b-vectors to
-world axes, `tensor` gives a voxel's principal direction.
+`image` reads the volume and turns it to canonical order; `readers` finds the files with its gradients, `gradients` and
+`bids` read them, `orientation` takes directions to world axes, `timing` holds presets and unit checks; `shells` groups
+measurements, `normalisation` forms S/S0, `tensor` gives a voxel's principal direction.
+
+>>> protocol = Protocol.pgse([0, 1000, 1000], [[0, 0, 0], [1, 0, 0], [0, 0, 1]], delta=10.6, Delta=43.1)
+>>> scan = Scan.from_arrays(np.array([100.0, 40.0, 20.0]).reshape(1, 1, 1, 3), np.eye(4), protocol)
+>>> scan.voxel(0, 0, 0)
+array([1. , 0.4, 0.2])
 """
 
-from napari_remidi.scan.protocol import Protocol, Shell, spread_directions
+import numpy as np
+
+from napari_remidi.scan.protocol import Protocol, spread_directions
 from napari_remidi.scan.scan import Scan
+from napari_remidi.scan.shells import Shell
 from napari_remidi.scan.tensor import principal_direction
 from napari_remidi.scan.timing import PRESETS, Timing
 

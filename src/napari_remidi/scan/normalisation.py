@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from napari_remidi.errors import ScanError
 from napari_remidi.scan.protocol import Protocol
-from napari_remidi.scan.shells import SAME_TE
+from napari_remidi.scan.shells import SAME_TE, runs
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -15,19 +15,22 @@ EXACT_TE = 5e-4  # ms: as written in a file
 def series_of(protocol: Protocol) -> tuple[tuple[Rows, Rows], ...]:
     """Measurements made alike, each with the b = 0 measurements that normalise them: ((members, b0s), ...).
 
-    Members share δ, Δ and the echo time exactly as recorded: a difference of microseconds still tells series apart that
-    the scanner acquired, and scaled, one by one. Their b = 0 measurements are those of the same timing and echo time,
-    else of the same echo time, else of the nearest within 1 ms, else those whose echo time is unknown.
+    Members share δ, Δ and the echo time as recorded: a difference of microseconds still tells series apart that the
+    scanner acquired, and scaled, one by one. Where not every such series has its own b = 0 measurements, echo times
+    within 1 ms count as one; then those of the same echo time serve, whatever their δ and Δ, then those without one.
 
     Raises
     ------
     ScanError
         Where every b = 0 measurement has another echo time: S/S0 would hold T2 decay.
     """
-    times = np.stack([np.nan_to_num(protocol.delta, nan=-1), np.nan_to_num(protocol.Delta, nan=-1)], axis=1)
     te = np.full(len(protocol), np.nan) if protocol.te is None else protocol.te
-    keys = np.round(np.column_stack([times, np.nan_to_num(te, nan=-1)]) / EXACT_TE).astype(np.int64)
+    times = np.round(np.nan_to_num(np.column_stack([protocol.delta, protocol.Delta]), nan=-1.0), 3)
+    echo = np.nan_to_num(te, nan=-1.0)
     still = np.flatnonzero(protocol.is_b0)
+    keys = np.column_stack([times, np.round(echo / EXACT_TE)])
+    if not _all_have_b0(keys, protocol.is_b0):
+        keys = np.column_stack([times, runs(echo, SAME_TE)])
     found = []
     for key in np.unique(keys, axis=0):
         members = np.flatnonzero((keys == key).all(axis=1))
@@ -66,20 +69,19 @@ def repeat_variance(voxels: Floats, series: tuple[tuple[Rows, Rows], ...]) -> tu
     return (squares / degrees if degrees else 0.0), degrees
 
 
-def _normalisers(keys: NDArray[np.int64], te: Floats, still: Rows, members: Rows) -> Rows:
-    first = members[0]
-    same_all = still[(keys[still] == keys[first]).all(axis=1)]
-    if len(same_all):
-        return same_all
-    if np.isnan(te[first]):
+def _all_have_b0(keys: Floats, is_b0: NDArray[np.bool_]) -> bool:
+    return {tuple(key) for key in keys[~is_b0]} <= {tuple(key) for key in keys[is_b0]}
+
+
+def _normalisers(keys: Floats, te: Floats, still: Rows, members: Rows) -> Rows:
+    key, own_te = keys[members[0]], te[members[0]]
+    for alike in ((keys[still] == key).all(axis=1), keys[still, 2] == key[2], np.isnan(te[still])):
+        if alike.any():
+            return still[alike]
+    if np.isnan(own_te):
         return still
-    apart = np.abs(te[still] - te[first])
-    known = ~np.isnan(apart)
-    if known.any() and np.nanmin(apart) <= SAME_TE:
-        return still[known & (apart <= np.nanmin(apart) + EXACT_TE)]
-    if (~known).any():
-        return still[~known]
+    nearest = te[still][np.argmin(np.abs(te[still] - own_te))]
     raise ScanError(
-        f"no b=0 volume has the echo time {te[first]:g} ms of {len(members)} measurements (the nearest has "
-        f"{te[still][np.argmin(apart)]:g}): S/S0 would hold T2 decay; add one, or correct the echo times"
+        f"no b=0 volume has the echo time {own_te:g} ms of {len(members)} measurements (the nearest has {nearest:g} "
+        "ms): S/S0 would hold T2 decay; add one, or correct the echo times"
     )

@@ -18,7 +18,7 @@ from napari_remidi.scan.readers import gradient_files, read_protocol
 Floats = NDArray[np.float64]
 PathLikeStr = str | PathLike[str]
 ENOUGH_REPEATS = 12  # degrees of freedom, for a noise known to 20 %
-SAMPLE = 5000  # voxels that the whole scan's noise is taken from
+SAMPLE = 2000  # voxels that the whole scan's noise is taken from
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ class Scan:
         Raises
         ------
         ScanError
-            Where data and protocol do not fit, or there is no b = 0 volume.
+            Where data and protocol do not fit, or b = 0 volumes are missing.
         """
         if data.ndim != 4:
             raise ScanError(
@@ -106,6 +106,7 @@ class Scan:
                 f"{name}: no b=0 volume (the weakest has b = {protocol.bvals.min():g} s/mm²): S/S0 cannot be formed; "
                 "add one, or correct the b-values"
             )
+        series_of(protocol)
         volume = canonical_volume(data, affine, name)
         known = {"stored_axes": stored_axes(volume.stored_affine)} | (metadata or {})
         return cls(volume.data, volume.affine, protocol, name, path, known)
@@ -164,7 +165,7 @@ class Scan:
     def info(self) -> dict[str, Any]:
         """What there is to know about the scan, in plain values."""
         protocol = self.protocol
-        s0 = self._tissue[:, protocol.is_b0].mean()
+        s0 = np.nanmean(self._tissue[:, protocol.is_b0])
 
         def distinct(values: Floats | None) -> list[float]:
             weighted = [] if values is None else values[~protocol.is_b0]
