@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 UNKNOWN_NOISE = 0.02  # assumed while fitting where no noise is given; the residual replaces it in the posterior
 TRIAL_STEPS = 6  # Levenberg-Marquardt steps every start gets before the best goes on
-EXPLAINED = 1.25  # χ² per degree of freedom below which no further start is tried
-ROUNDS = 3  # of starts, while the signal is not explained
+REFINED = 2  # starts of a round that are refined to their end; the better one is kept
+UNLIKELY = 4.0  # standard deviations of χ² above which a fit does not explain the signal, and more starts are tried
+ROUNDS = 2  # of starts, while the signal is not explained
 
 
 class Inverter:
@@ -92,7 +93,7 @@ class Inverter:
         candidates = self._candidates(signal)
         for first in range(0, len(candidates), self.settings.starts):
             yield from search.round(candidates[first : first + self.settings.starts])
-            if search.best is not None and search.chi2_per_dof(search.best) < EXPLAINED:
+            if search.explained:
                 break
         return self._solution(search, began)
 
@@ -207,7 +208,7 @@ class _Search:
         self._fraction = 0.25
 
     def round(self, candidates: list[Point]) -> Iterator[Iterate]:
-        """Take every candidate a few steps, refine the best to its end, and the next one while the fit is poor."""
+        """Take every candidate a few steps, refine the best ones to their end, and keep the best of all."""
         trials = []
         for point in candidates:
             self._started += 1
@@ -217,14 +218,19 @@ class _Search:
             if step is not None:
                 trials.append(_Trial(self._started, step))
         trials.sort(key=lambda trial: trial.last.objective)
-        for trial in trials[:2]:
+        for trial in trials[:REFINED]:
             step = trial.last
             if step.stop == "budget":
                 for step in descend(self.problem, self.target, trial.last.point, self.settings.iterations):
                     yield self._iterate("refining", step, trial.number)
             self._keep(step)
-            if self.best is not None and self.chi2_per_dof(self.best) < EXPLAINED:
-                return
+
+    @property
+    def explained(self) -> bool:
+        """Whether the best point's χ² is one that noise alone would give."""
+        if self.best is None:
+            return False
+        return self.chi2_per_dof(self.best) < 1 + UNLIKELY * np.sqrt(2 / self._degrees(self.best))
 
     def chi2_per_dof(self, point: Point, target: Target | None = None) -> float:
         """Misfit in units of the Rician standard deviation, per degree of freedom."""
@@ -232,8 +238,10 @@ class _Search:
         expected = rician_mean(point.signal, target.noise_sd)
         sd = rician_sd(point.signal, target.noise_sd)
         weighted = ~self.problem.protocol.is_b0
-        degrees = max(int(weighted.sum()) - len(point.parameters), 1)
-        return float((((expected - target.signal) / sd)[weighted] ** 2).sum() / degrees)
+        return float((((expected - target.signal) / sd)[weighted] ** 2).sum() / self._degrees(point))
+
+    def _degrees(self, point: Point) -> int:
+        return max(int((~self.problem.protocol.is_b0).sum()) - len(point.parameters), 1)
 
     def _keep(self, step: Step) -> None:
         if step.objective < self.best_objective:

@@ -1,0 +1,405 @@
+"""The command line: the library's steps, with its names and defaults."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from napari_remidi import __version__
+from napari_remidi.errors import InputError, RemidiError
+from napari_remidi.inversion.settings import Settings
+from napari_remidi.terminal import TerminalProgress, print_table
+
+if TYPE_CHECKING:
+    from napari_remidi.scan import Scan
+
+DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Settings)}
+DEMO_KINDS = ("bent", "beaded", "fanned")
+
+
+class _Command(click.Command):
+    """A command whose user errors are one line, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except RemidiError as error:
+            raise click.ClickException(str(error)) from None
+
+
+class _Group(click.Group):
+    command_class = _Command
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="napari-remidi")
+def main() -> None:
+    """See axons in diffusion MRI: from a voxel's signal to a 3D mesh with error bars."""
+
+
+def _options(*decorators: Callable) -> Callable:
+    def decorate(function: Callable) -> Callable:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
+_device = click.option("--device", default=DEFAULTS["device"], show_default=True, help="auto, cuda, mps or cpu.")
+_gradients = _options(
+    click.option("--bvals", type=click.Path(path_type=Path), help="FSL b-values; by default beside the image."),
+    click.option("--bvecs", type=click.Path(path_type=Path), help="FSL b-vectors; by default beside the image."),
+    click.option("--scheme", type=click.Path(path_type=Path), help="Camino .scheme or MRtrix .b file instead."),
+    click.option("--delta", type=float, help="Pulse duration δ, ms, where no file records it."),
+    click.option("--Delta", "Delta", type=float, help="Pulse separation Δ, ms, where no file records it."),
+    click.option("--preset", help="A published timing instead of --delta and --Delta, for example 'HBCD'."),
+)
+_settings = _options(
+    click.option("--prior", default=DEFAULTS["prior"], show_default=True, help="axon, axon-open or a path."),
+    click.option("--model", default=DEFAULTS["model"], show_default=True, help="axon (one cell) or voxel (tissue)."),
+    click.option("--diffusivity", type=float, default=DEFAULTS["diffusivity"], show_default=True, help="µm²/ms."),
+    click.option("--fit-diffusivity/--fix-diffusivity", default=None, help="Default: fitted for model voxel."),
+    click.option("--free-diffusivity", type=float, default=DEFAULTS["free_diffusivity"], show_default=True),
+    click.option("--starts", type=int, default=DEFAULTS["starts"], show_default=True),
+    click.option("--iterations", type=int, default=DEFAULTS["iterations"], show_default=True),
+    click.option("--modes", type=int, default=DEFAULTS["modes"], help="Default: 60, with open ends 100."),
+    click.option("--noise-sd", type=float, help="Of S/S0; by default from the scan's repeated b=0 volumes."),
+)
+
+
+@main.command()
+@click.option("--headless", is_flag=True, help="No window: reconstruct, print the figures, write files.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("remidi-demo"), show_default=True)
+@click.option("--snr", type=float, default=50.0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of shapes, orientations and noise.")
+@_device
+@_json
+def demo(headless: bool, out: Path, snr: float, seed: int, device: str, as_json: bool) -> None:
+    """Reconstruct axons of a phantom whose true shapes are known.
+
+    With a display it opens the napari window; without one it runs headless and says so.
+    """
+    if not headless and not _has_display():
+        click.echo("No display found: running headless.", err=True)
+        headless = True
+    if not headless:
+        try:
+            from napari_remidi.ui.demo import open_demo
+        except ImportError as error:
+            raise click.ClickException(
+                f'the window needs napari ({error}): pip install "napari-remidi[all]", or use --headless'
+            ) from None
+        open_demo()
+        return
+    import trimesh
+
+    from napari_remidi.results import draw_report, inverter_for, reconstruct
+    from napari_remidi.results.export import write_whole
+    from napari_remidi.results.picture import Panel
+    from napari_remidi.shapes import make_phantom
+
+    with TerminalProgress(as_json) as progress:
+        scan = make_phantom(snr, seed, progress.share("simulating the phantom's axons"))
+        truths = scan.metadata["truth"]
+        chosen = [next(truth for truth in truths if truth["kind"] == kind) for kind in DEMO_KINDS]
+        known = {"noise_sd": 1 / snr, "diffusivity": scan.metadata["diffusivity"]}
+        inverter = inverter_for(scan.protocol, "axon", device=device, **known)
+        panels = []
+        for truth in chosen:
+            surface = trimesh.Trimesh(truth["points"], truth["faces"], process=False)
+            source = {"scan": f"phantom, SNR {snr:g}, seed {seed}", "voxel": list(truth["voxel"])}
+            signal = scan.voxel(*truth["voxel"])
+            watch = progress.iterates(f"reconstructing the {truth['kind']} axon")
+            axon = reconstruct(signal, scan.protocol, progress=watch, inverter=inverter, source=source)
+            panels.append(Panel(axon.with_truth(surface), truth["kind"], scan, truth["voxel"], surface))
+    out.mkdir(parents=True, exist_ok=True)
+    reports = {panel.title: panel.axon.report() for panel in panels}
+    write_whole(out / "report.json", lambda file: file.write(json.dumps(reports, indent=1).encode()))
+    panels[0].axon.save(out / "axon.ply")
+    for panel in panels:
+        panel.axon.save(out / f"axon-{panel.title}.ply")
+    draw_report(panels, out / "demo.png")
+    if as_json:
+        click.echo(json.dumps(reports, indent=1))
+        return
+    rows = [
+        (name, f"{r['chamfer_um']:.3f}", f"{r['chi2_per_dof']:.2f}", _radius(r), f"{r['seconds']:.1f}")
+        for name, r in reports.items()
+    ]
+    print_table(("axon", "Chamfer to the truth, µm", "χ²/dof", "radius, µm", "seconds"), rows)
+    click.echo(f"Written to {out}{os.sep}: report.json, axon.ply, demo.png (and one .ply for every axon)")
+
+
+@main.command()
+@click.argument("dwi", type=click.Path(path_type=Path))
+@_gradients
+@_json
+def info(dwi: Path, as_json: bool, **gradients: Any) -> None:
+    """Say what a scan holds: size, shells, timing and where it came from."""
+    record = _opened(dwi, **gradients).info()
+    if as_json:
+        click.echo(json.dumps(record, indent=1))
+        return
+    click.echo(f"{record['name']}: {'×'.join(map(str, record['shape']))}, voxels {_listed(record['voxel_size_mm'])} mm")
+    click.echo(f"{record['b0_volumes']} volumes at b=0, {len(record['shells'])} shells")
+    rows = [
+        (f"{s['b_s_per_mm2']:g}", str(s["measurements"]), _or_unknown(s["delta_ms"]), _or_unknown(s["Delta_ms"]))
+        for s in record["shells"]
+    ]
+    print_table(("b, s/mm²", "measurements", "δ, ms", "Δ, ms"), rows)
+    delta, Delta = (_or_unknown(_listed(record[name])) for name in ("delta_ms", "Delta_ms"))
+    click.echo(f"timing: δ {delta} ms, Δ {Delta} ms ({record['timing_source']})")
+
+
+@main.command()
+@click.argument("mesh", type=click.Path(path_type=Path))
+@click.option("--dwi", type=click.Path(path_type=Path), help="Take this scan's protocol; default: the ReMiDi paper's.")
+@_gradients
+@click.option("--diffusivity", type=float, default=DEFAULTS["diffusivity"], show_default=True, help="µm²/ms.")
+@click.option("--ends", type=click.Choice(["closed", "open"]), default="closed", show_default=True)
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="Write b, direction, δ, Δ and S/S0 as a table (.tsv)."
+)
+@_device
+@_json
+def simulate(
+    mesh: Path,
+    dwi: Path | None,
+    diffusivity: float,
+    ends: Any,
+    out: Path | None,
+    device: str,
+    as_json: bool,
+    **gradients: Any,
+) -> None:
+    """Signal of a cell: a surface file (needs the mesher), or an .npz with points and tetrahedra, in µm."""
+    import numpy as np
+
+    from napari_remidi.physics import simulate as signal_of
+    from napari_remidi.results.export import write_whole
+    from napari_remidi.scan import Protocol
+
+    protocol = _opened(dwi, **gradients).protocol if dwi else Protocol.paper()
+    signal = signal_of(_mesh(mesh), protocol, diffusivity, ends, device)
+    table = np.column_stack([protocol.bvals, protocol.bvecs, protocol.delta, protocol.Delta, signal])
+    if out is not None:
+        header = "b_s_per_mm2\tgx\tgy\tgz\tdelta_ms\tDelta_ms\tsignal"
+        write_whole(out, lambda file: np.savetxt(file, table, "%.6g", "\t", header=header, comments=""))
+    if as_json:
+        click.echo(json.dumps({"signal": signal.tolist(), "protocol": protocol.to_dict()}))
+        return
+    rows = []
+    for shell in protocol.shells:
+        values = signal[shell.indices]
+        numbers = (values.mean(), values.min(), values.max())
+        rows.append((f"{shell.bval:g}", f"{shell.delta:g}", f"{shell.Delta:g}", *(f"{n:.4f}" for n in numbers)))
+    print_table(("b, s/mm²", "δ, ms", "Δ, ms", "mean S/S0", "lowest", "highest"), rows)
+
+
+@main.command()
+@click.argument("dwi", type=click.Path(path_type=Path), required=False)
+@click.option("--voxel", help="I,J,K in closest canonical (RAS+) order, as the window shows them.")
+@click.option("--mask", type=click.Path(path_type=Path), help="A 3D NIfTI: reconstruct every voxel that is not zero.")
+@click.option("--from", "record", type=click.Path(path_type=Path), help="Repeat the run that wrote this report .json.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("remidi"), show_default=True)
+@_gradients
+@_settings
+@_device
+@_json
+def reconstruct(
+    dwi: Path | None,
+    voxel: str | None,
+    mask: Path | None,
+    record: Path | None,
+    out: Path,
+    device: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Reconstruct the axon of a voxel, or of every voxel of a mask."""
+    gradients = {name: options.pop(name) for name in ("bvals", "bvecs", "scheme", "delta", "Delta", "preset")}
+    settings: dict[str, Any] = {**options, "device": device}
+    voxels: list[tuple[int, int, int]]
+    if record is not None:
+        dwi, gradients, voxels, settings = _recorded(record, device)
+    if dwi is None:
+        raise click.UsageError("give a DWI file, or --from a report")
+    scan = _opened(dwi, **gradients)
+    if record is None:
+        voxels = _voxels(scan, voxel, mask)
+    given = {name: value for name, value in gradients.items() if value is not None}
+    source = {
+        "scan": str(dwi.resolve()),
+        **{k: str(v.resolve()) if isinstance(v, Path) else v for k, v in given.items()},
+    }
+    reports, failures = _reconstructed(scan, voxels, settings, source, out, as_json)
+    if as_json:
+        click.echo(json.dumps({"axons": reports, "failures": failures}, indent=1))
+    else:
+        rows = []
+        for r in reports:
+            explained = f"{100 * r['variance_explained']:.2f} %"
+            where = ", ".join(map(str, r["source"]["voxel"]))
+            rows.append((where, _radius(r), explained, f"{r['chi2_per_dof']:.2f}", f"{r['seconds']:.1f}"))
+        print_table(("voxel", "radius, µm", "variance explained", "χ²/dof", "seconds"), rows)
+        click.echo(f"Written to {out}{os.sep}: for every voxel axon .ply, .npz, report .json and picture .png")
+    for failure in failures:
+        click.echo(f"voxel {failure['voxel']}: {failure['error']}", err=True)
+    if failures:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("name", default="axon")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Default: NAME.safetensors here.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@_json
+def train(name: str, out: Path | None, seed: int, as_json: bool) -> None:
+    """Make a shape prior: axon (closed ends) or axon-open."""
+    from napari_remidi.shapes import train as trained
+
+    target = out or Path(f"{name}.safetensors")
+    with TerminalProgress(as_json) as progress:
+        prior = trained(name, target, seed, progress.named)
+    if as_json:
+        click.echo(json.dumps(prior.provenance, indent=1))
+        return
+    metrics = prior.provenance["metrics"]
+    print_table(("figure", "value"), [(key, f"{value:g}") for key, value in metrics.items()])
+    click.echo(f"Written to {target}")
+
+
+def _reconstructed(
+    scan: "Scan",
+    voxels: list[tuple[int, int, int]],
+    settings: dict[str, Any],
+    source: dict[str, Any],
+    out: Path,
+    quiet: bool,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    from napari_remidi.results import draw_report, inverter_for
+    from napari_remidi.results import reconstruct as reconstructed
+    from napari_remidi.results.picture import Panel
+
+    reports, failures = [], []
+    known_noise = settings.pop("noise_sd", None)
+    prior = settings.pop("prior")
+    inverters: dict[float | None, Any] = {}
+    with TerminalProgress(quiet) as progress:
+        for i, j, k in voxels:
+            name = f"voxel-{i}-{j}-{k}"
+            try:
+                signal = scan.voxel(i, j, k)
+                noise = known_noise or _rounded(scan.noise_sd(i, j, k))
+                if noise not in inverters:
+                    inverters[noise] = inverter_for(scan.protocol, prior, noise_sd=noise, **settings)
+                watch = progress.iterates(f"voxel {i}, {j}, {k}")
+                where = {**source, "voxel": [i, j, k]}
+                axon = reconstructed(signal, scan.protocol, progress=watch, inverter=inverters[noise], source=where)
+                for suffix in (".ply", ".npz", ".json"):
+                    axon.save(out / f"{name}{suffix}")
+                draw_report(Panel(axon, f"voxel {i}, {j}, {k}", scan, (i, j, k)), out / f"{name}.png")
+                reports.append(axon.report())
+            except RemidiError as error:
+                if len(voxels) == 1:
+                    raise
+                failures.append({"voxel": [i, j, k], "error": str(error)})
+    return reports, failures
+
+
+def _rounded(noise: float | None) -> float | None:
+    """Noise to two digits, so that voxels share their preparation."""
+    return None if noise is None else float(f"{noise:.2g}")
+
+
+def _recorded(record: Path, device: str) -> tuple[Path, dict[str, Any], list[tuple[int, int, int]], dict[str, Any]]:
+    try:
+        report = json.loads(record.read_text())
+        source = report["source"]
+        dwi = Path(source.pop("scan"))
+        i, j, k = source.pop("voxel")
+        settings = {**report["parameters"], "device": device}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(
+            f"{record}: not a report of napari-remidi reconstruct; give the .json that a run wrote"
+        ) from None
+    paths = {"bvals", "bvecs", "scheme"}
+    gradients = {name: Path(value) if name in paths else value for name, value in source.items()}
+    return dwi, gradients, [(int(i), int(j), int(k))], settings
+
+
+def _opened(
+    dwi: Path,
+    bvals: Any = None,
+    bvecs: Any = None,
+    scheme: Any = None,
+    delta: Any = None,
+    Delta: Any = None,
+    preset: Any = None,
+) -> "Scan":
+    from napari_remidi.scan import Scan
+
+    scan = Scan.open(dwi, bvals, bvecs, scheme, delta, Delta)
+    return scan if preset is None else scan.with_protocol(scan.protocol.with_preset(preset))
+
+
+def _voxels(scan: "Scan", voxel: str | None, mask: Path | None) -> list[tuple[int, int, int]]:
+    if (voxel is None) == (mask is None):
+        raise click.UsageError("give either --voxel I,J,K or --mask FILE")
+    if voxel is not None:
+        try:
+            i, j, k = (int(part) for part in voxel.replace(" ", "").split(","))
+        except ValueError:
+            raise click.UsageError(f"--voxel {voxel!r}: give three indices, for example 40,35,0") from None
+        return [(i, j, k)]
+    import nibabel
+    import numpy as np
+
+    try:
+        image = nibabel.as_closest_canonical(nibabel.load(mask))
+        inside = np.asarray(image.dataobj) > 0
+    except (OSError, EOFError, nibabel.filebasedimages.ImageFileError):
+        raise InputError(f"{mask}: not a NIfTI image that can be read") from None
+    if inside.shape != scan.shape[:3]:
+        raise InputError(f"{mask}: the mask has shape {inside.shape}, the scan {scan.shape[:3]}: they must be the same")
+    if not inside.any():
+        raise InputError(f"{mask}: the mask is empty: mark at least one voxel")
+    return [(int(i), int(j), int(k)) for i, j, k in np.argwhere(inside)]
+
+
+def _mesh(path: Path) -> Any:
+    import numpy as np
+
+    from napari_remidi.physics import TetMesh
+
+    if path.suffix != ".npz":
+        return TetMesh.from_surface(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return TetMesh(file["points"], file["tetrahedra"])
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path}: no points and tetrahedra in it ({error})") from None
+
+
+def _has_display() -> bool:
+    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _radius(report: dict[str, Any]) -> str:
+    radius = report["radius_um"]
+    return f"{radius['mean']:.2f} ± {radius['sd']:.2f}"
+
+
+def _listed(values: list[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def _or_unknown(value: float | str | None) -> str:
+    return f"{value:g}" if isinstance(value, float) else value or "unknown"

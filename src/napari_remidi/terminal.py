@@ -1,0 +1,54 @@
+"""Tables and progress bars on a terminal."""
+
+from collections.abc import Callable
+from typing import Any
+
+
+def print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Print rows under their titles, the first column to the left."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in head:
+        table.add_column(title, justify="right" if title != head[0] else "left")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+class TerminalProgress:
+    """A progress bar on the terminal's error stream; nothing where the output is for programs."""
+
+    def __init__(self, quiet: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        self._bar = Progress(*columns, console=Console(stderr=True), disable=quiet)
+
+    def __enter__(self) -> "TerminalProgress":
+        self._bar.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._bar.__exit__(*error)
+
+    def share(self, what: str) -> Callable[[float], None]:
+        """A task told its share done."""
+        task = self._bar.add_task(what, total=1.0)
+        return lambda done: self._bar.update(task, completed=done)
+
+    def named(self, what: str, done: float) -> None:
+        """Tasks by name."""
+        task = next((t.id for t in self._bar.tasks if t.description == what), None)
+        self._bar.update(self._bar.add_task(what, total=1.0) if task is None else task, completed=done)
+
+    def iterates(self, what: str) -> Callable[[Any], None]:
+        """A task told of every iterate of a reconstruction."""
+        task = self._bar.add_task(what, total=1.0)
+
+        def show(iterate: Any) -> None:
+            self._bar.update(task, completed=iterate.fraction, description=f"{what}: {iterate.message}")
+
+        return show
