@@ -4,13 +4,12 @@
 `bids` read them, `orientation` takes directions to world axes, `timing` holds presets and unit checks; `shells` groups
 measurements, `normalisation` forms S/S0, `tensor` gives a voxel's principal direction.
 
+>>> import numpy as np
 >>> protocol = Protocol.pgse([0, 1000, 1000], [[0, 0, 0], [1, 0, 0], [0, 0, 1]], delta=10.6, Delta=43.1)
 >>> scan = Scan.from_arrays(np.array([100.0, 40.0, 20.0]).reshape(1, 1, 1, 3), np.eye(4), protocol)
 >>> scan.voxel(0, 0, 0)
 array([1. , 0.4, 0.2])
 """
-
-import numpy as np
 
 from napari_remidi.scan.protocol import Protocol, spread_directions
 from napari_remidi.scan.scan import Scan

@@ -138,15 +138,14 @@ class Protocol:
         TimingError
             For values that contradict each other or are in the wrong unit, or if one of the two is still missing.
         """
-        times = [self.delta if delta is None else delta, self.Delta if Delta is None else Delta]
+        short, long = self.delta if delta is None else delta, self.Delta if Delta is None else Delta
+        for given, other, name, lacking in ((delta, long, "delta", "Delta"), (Delta, short, "Delta", "delta")):
+            if given is not None and not np.isfinite(np.asarray(other, dtype=np.float64)).any():
+                raise TimingError(f"{name} is given, but nothing records {lacking}: give both, in ms")
         if delta is None or Delta is None:
-            kept, new = ("delta", "Delta") if delta is None else ("Delta", "delta")
-            if not np.isfinite(np.asarray(times[0 if delta is None else 1])).any():
-                raise TimingError(f"{new} is given, but nothing records {kept}: give both, in ms")
-            source = f"{self.timing_source}; {new} {source}"
-        return replace(
-            self, **dict(zip(("delta", "Delta"), checked_times(*times, self.is_b0), strict=True)), timing_source=source
-        )
+            source = f"{self.timing_source}; {'Delta' if delta is None else 'delta'} {source}"
+        checked_delta, checked_Delta = checked_times(short, long, self.is_b0)
+        return replace(self, delta=checked_delta, Delta=checked_Delta, timing_source=source)
 
     def with_preset(self, name: str) -> "Protocol":
         """The same measurements with a preset's timing; TimingError for a preset with several Δs or an unknown name."""
@@ -183,11 +182,12 @@ class Protocol:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Protocol":
         """The protocol of a report."""
-        times = [
-            None if (entry := values.get(name)) is None else np.array(entry, dtype=np.float64)
-            for name in ("delta", "Delta", "te")
-        ]
-        return cls.pgse(values["bvals"], values["bvecs"], *times, source=values.get("timing_source", "given"))
+
+        def times(name: str) -> Floats | None:
+            return None if values.get(name) is None else np.array(values[name], dtype=np.float64)
+
+        source = values.get("timing_source", "given")
+        return cls.pgse(values["bvals"], values["bvecs"], times("delta"), times("Delta"), times("te"), source=source)
 
 
 def spread_directions(count: int) -> Floats:

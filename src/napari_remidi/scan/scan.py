@@ -168,8 +168,8 @@ class Scan:
         s0 = np.nanmean(self._tissue[:, protocol.is_b0])
 
         def distinct(values: Floats | None) -> list[float]:
-            weighted = [] if values is None else values[~protocol.is_b0]
-            return sorted({round(float(v), 3) for v in weighted if np.isfinite(v)})
+            known = np.empty(0) if values is None else values[~protocol.is_b0 & np.isfinite(values)]
+            return sorted({round(float(v), 3) for v in known})
 
         return {
             "name": self.name,
