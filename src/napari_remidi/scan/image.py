@@ -86,4 +86,4 @@ def _numbers(image: Any) -> NDArray[Any]:
     slope, intercept = getattr(image.dataobj, "slope", 1.0), getattr(image.dataobj, "inter", 0.0)
     if slope == 1 and intercept == 0:
         return np.asanyarray(image.dataobj)
-    return np.asarray(image.dataobj.get_scaled(np.float32))
+    return np.asarray(image.dataobj, dtype=np.float32)
