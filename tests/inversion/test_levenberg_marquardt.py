@@ -1,5 +1,7 @@
 """The optimiser on problems small enough to know the answer."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -51,7 +53,7 @@ def test_forbidden_points_are_refused_and_nothing_is_lost() -> None:
     steps = list(descend(problem, target, problem.point(np.array([1.0, 0.5])), 40))
     assert all(np.abs(step.point.parameters).max() <= 1.2 for step in steps)
     values = [step.objective for step in steps]
-    assert all(after <= before for before, after in zip(values, values[1:], strict=False))
+    assert all(after <= before for before, after in pairwise(values))
 
 
 def test_the_budget_is_a_reason_to_stop() -> None:
