@@ -24,6 +24,7 @@ class CellProblem:
     """Parameters: latent (d), rotation vector (3), log diffusivity (1, where fitted)."""
 
     compartments: tuple[str, ...] = ("intra",)
+    model_error = 0.0
 
     def __init__(self, template: Template, protocol: "Protocol", settings: Settings, device: torch.device) -> None:
         self.template, self.protocol, self.settings = template, protocol, settings

@@ -87,8 +87,10 @@ class Inverter:
             kind = CellProblem if self.settings.model == "axon" else TissueProblem
             template = Template.of(self.prior, self.device, self.settings.modes)
             self._problem = kind(template, self.protocol, self.settings, self.device)
-        yield from self._prepare()
-        target = Target(signal, self.settings.noise_sd or UNKNOWN_NOISE)
+        if self.settings.model == "axon":
+            yield from self._prepare()
+        noise_sd = self.settings.noise_sd or UNKNOWN_NOISE
+        target = Target(signal, float(np.hypot(noise_sd, self._problem.model_error)))
         search = _Search(self._problem, target, self.prior, self.settings)
         candidates = self._candidates(signal)
         for first in range(0, len(candidates), self.settings.starts):
@@ -109,12 +111,12 @@ class Inverter:
     def _candidates(self, signal: Floats) -> list[Point]:
         from napari_remidi.scan import principal_direction
 
-        assert self._library is not None
-        assert self._problem is not None
         problem = self._problem
+        assert problem is not None
         axis = principal_direction(signal, self.protocol)
         if isinstance(problem, TissueProblem):
-            return problem.starts(self._library.latents, signal, axis, self.settings.starts)
+            return problem.starts(signal, axis, self.settings.starts)
+        assert self._library is not None
         found = best_starts(self._library, signal, self.protocol, axis, ROUNDS * self.settings.starts)
         points = []
         for latent, rotation in found:
@@ -132,7 +134,7 @@ class Inverter:
                 "no starting shape fits this signal's protocol; use another prior or report the scan's timing"
             )
         problem, target = search.problem, search.target
-        source = "given"
+        source = "given" if problem.model_error == 0 else f"given, and {problem.model_error:g} of model error"
         if self.settings.noise_sd is None:
             source = "estimated from the residual"
             degrees = max(len(target.signal) - len(best.parameters), 1)

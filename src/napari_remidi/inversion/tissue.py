@@ -33,7 +33,8 @@ POLAR, AZIMUTHS = 12, 5  # nodes of the body-frame quadrature, on a half sphere
 DEGREES = tuple(range(0, 15, 2))
 # Gaussian priors, (mean, sd): ratio D⊥/D∥ around the axons as a logit, concentration κ as a log, fractions as logits
 RATIO, CONCENTRATION, LOGIT = (-1.0, 1.5), (np.log(16.0), 1.0), (0.0, 2.0)
-CALIBRES, DIFFUSIVITY_STEPS = 8, (1.0, 0.5, 0.25)  # tried as starts
+MODEL_ERROR = 0.02  # of S/S0: what three compartments leave unexplained in fixed spinal cord at a noise of 0.003
+EXAMPLES, CALIBRES, DIFFUSIVITY_STEPS = 256, 8, (1.0, 0.5, 0.25)  # tried as starts
 EXTRA = ("log_diffusivity", "log_parallel", "logit_ratio", "log_concentration", "logit_extra", "logit_free")
 
 
@@ -50,6 +51,7 @@ class TissueProblem:
     """Parameters: latent (d), turn of the direction (3, one of them without effect), then those of `EXTRA`."""
 
     compartments: tuple[str, ...] = ("intra", "extra", "free")
+    model_error = MODEL_ERROR
 
     def __init__(self, template: Template, protocol: "Protocol", settings: Settings, device: torch.device) -> None:
         self.template, self.protocol, self.settings = template, protocol, settings
@@ -125,11 +127,12 @@ class TissueProblem:
         shape: Shape = point.shape[0]
         return shape
 
-    def starts(self, latents: Floats, signal: Floats, axis: Floats, count: int) -> list[Point]:
+    def starts(self, signal: Floats, axis: Floats, count: int) -> list[Point]:
         """The prior's examples of various calibres and two diffusivities that, mixed with the rest, come closest to a
         signal.
         """
         rotation = rotations_about(axis, turns=1, tilts=())[0]
+        latents = np.asarray(self.template.prior.exemplars, dtype=np.float64)[:EXAMPLES]
         shapes = [shape for latent in latents if (shape := self.template.shape(latent)) is not None]
         shapes.sort(key=lambda shape: shape.volume)
         picked = [shapes[i] for i in np.linspace(0, len(shapes) - 1, CALIBRES + 2).round().astype(int)[1:-1]]
