@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_remidi.errors import InputError, PriorError
 from napari_remidi.inversion.cell import CellProblem
 from napari_remidi.inversion.levenberg_marquardt import Point, Step, Target, curvature, descend
-from napari_remidi.inversion.noise import rician_mean, rician_sd
+from napari_remidi.inversion.noise import rician_mean
 from napari_remidi.inversion.posterior import posterior_covariance, vertex_sd
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.solution import Iterate, Solution
@@ -90,7 +90,7 @@ class Inverter:
         if self.settings.model == "axon":
             yield from self._prepare()
         noise_sd = self.settings.noise_sd or UNKNOWN_NOISE
-        target = Target(signal, float(np.hypot(noise_sd, self._problem.model_error)))
+        target = Target(signal, float(np.hypot(noise_sd, self._problem.model_error)), _normalised_together(self.protocol))
         search = _Search(self._problem, target, self.prior, self.settings)
         candidates = self._candidates(signal)
         for first in range(0, len(candidates), self.settings.starts):
@@ -139,7 +139,7 @@ class Inverter:
             source = "estimated from the residual"
             degrees = max(len(target.signal) - len(best.parameters), 1)
             residual = target.residual(best.signal) * target.noise_sd
-            target = Target(target.signal, float(np.sqrt((residual**2).sum() / degrees)))
+            target = replace(target, noise_sd=float(np.sqrt((residual**2).sum() / degrees)))
         chi2 = search.chi2_per_dof(best, target)
         hessian, _ = curvature(problem, target, best)
         covariance = posterior_covariance(hessian, chi2)
@@ -185,6 +185,15 @@ def invert(
 ) -> Generator[Iterate, None, Solution]:
     """Invert one signal; see `Inverter.run`. For many voxels of one scan make one `Inverter`."""
     return (yield from Inverter(protocol, prior, settings).run(signal))
+
+
+def _normalised_together(protocol: "Protocol") -> tuple[tuple[NDArray[np.int64], int], ...]:
+    """Weighted measurements of every series, and how many b = 0 measurements their S0 is the mean of."""
+    from napari_remidi.scan.normalisation import series_of
+
+    if not protocol.is_b0.any():
+        return ()
+    return tuple((rows[~protocol.is_b0[rows]], len(still)) for rows, still in series_of(protocol))
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,11 +245,7 @@ class _Search:
 
     def chi2_per_dof(self, point: Point, target: Target | None = None) -> float:
         """Misfit in units of the Rician standard deviation, per degree of freedom."""
-        target = target or self.target
-        expected = rician_mean(point.signal, target.noise_sd)
-        sd = rician_sd(point.signal, target.noise_sd)
-        weighted = ~self.problem.protocol.is_b0
-        return float((((expected - target.signal) / sd)[weighted] ** 2).sum() / self._degrees(point))
+        return (target or self.target).chi2(point.signal, ~self.problem.protocol.is_b0) / self._degrees(point)
 
     def _degrees(self, point: Point) -> int:
         return max(int((~self.problem.protocol.is_b0).sum()) - len(point.parameters), 1)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_remidi.inversion.noise import rician_mean, rician_mean_slope
+from napari_remidi.inversion.noise import rician_mean, rician_mean_slope, rician_sd
 
 Floats = NDArray[np.float64]
 START_DAMPING = 1e-2
@@ -75,18 +75,46 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """The measurement to explain: (M,) S/S0 and its noise."""
+    """The measurement to explain.
+
+    Attributes
+    ----------
+    signal : (M,) S/S0
+    noise_sd : of S/S0
+    series : rows that one mean of n b = 0 measurements has normalised, and n: the error of that mean is theirs in
+        common
+    """
 
     signal: Floats
     noise_sd: float
+    series: tuple[tuple[NDArray[np.int64], int], ...] = ()
 
     def residual(self, predicted: Floats) -> Floats:
-        """(M,) in units of the noise."""
-        return (rician_mean(predicted, self.noise_sd) - self.signal) / self.noise_sd
+        """(M,) in units of the noise, without what the measurements' errors have in common."""
+        return self._apart((rician_mean(predicted, self.noise_sd) - self.signal) / self.noise_sd)
 
     def weighted(self, predicted: Floats, jacobian: Floats) -> Floats:
         """Derivative of `residual`, from that of the predicted signal."""
-        return jacobian * (rician_mean_slope(predicted, self.noise_sd) / self.noise_sd)[:, None]
+        return self._apart(jacobian * (rician_mean_slope(predicted, self.noise_sd) / self.noise_sd)[:, None])
+
+    def chi2(self, predicted: Floats, rows: NDArray[np.bool_]) -> float:
+        """Misfit of some measurements in units of the Rician standard deviation of each."""
+        sd = rician_sd(predicted, self.noise_sd)
+        misfit = (rician_mean(predicted, self.noise_sd) - self.signal) / sd
+        return float((self._apart(misfit, self.noise_sd / sd)[rows] ** 2).sum())
+
+    def _apart(self, values: Floats, weight: Floats | float = 1.0) -> Floats:
+        """C^(-1/2) values, (M,) or (M, P), for every series' covariance C = I + v vᵀ of its shared scale error v."""
+        if not self.series:
+            return values
+        shared = self.signal * weight
+        values = values.copy()
+        for rows, count in self.series:
+            length = float(np.linalg.norm(shared[rows]))
+            along = shared[rows] / max(length, 1e-12)
+            shrink = 1 - 1 / np.sqrt(1 + length**2 / count)
+            values[rows] -= shrink * np.multiply.outer(along, along @ values[rows])
+        return values
 
 
 def objective(problem: Problem, target: Target, point: Point) -> float:

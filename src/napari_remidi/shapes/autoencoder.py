@@ -3,6 +3,10 @@
 The linear path alone is PCA in coefficients weighted by how far they move vertices; the residual bends it along the
 families' manifold (bead number and phase, a fan's place). Both are smooth, because an optimiser walks the latent
 with derivatives.
+
+Whitening gives the encoded set unit covariance, but not the radii of N(0, I): a mixture of plain and intricate axons
+has a heavy tail, and a Gaussian prior would call a beaded axon all but impossible. So radii are compressed,
+|z| = stretch · asinh(|whitened|).
 """
 
 import torch
@@ -13,7 +17,8 @@ class SpectralAutoEncoder(nn.Module):
     """Coefficients (..., C) <-> latent (..., d), distributed as N(0, I) over the families.
 
     Buffers: `mean` (C,) and `scale` (C,), with x = (c − mean) · scale in µm; `axes` (C, d), `spread` (d,): principal
-    axes of x and their standard deviations; `shift` (d,) and `whiten` (d, d): what makes the encoded set N(0, I).
+    axes of x and their standard deviations; `shift` (d,), `whiten` (d, d) and `stretch` (): what makes the encoded set
+    N(0, I).
     """
 
     mean: Tensor
@@ -22,6 +27,7 @@ class SpectralAutoEncoder(nn.Module):
     spread: Tensor
     shift: Tensor
     whiten: Tensor
+    stretch: Tensor
 
     def __init__(self, coefficients: int, latent: int, width: int = 192) -> None:
         super().__init__()
@@ -30,6 +36,7 @@ class SpectralAutoEncoder(nn.Module):
             self.register_buffer(name, torch.zeros(size))
         self.register_buffer("axes", torch.zeros(coefficients, latent))
         self.register_buffer("whiten", torch.eye(latent))
+        self.register_buffer("stretch", torch.ones(()))
         self.encoder = _residual(coefficients, width, latent)
         self.decoder = _residual(latent, width, coefficients)
 
@@ -45,7 +52,9 @@ class SpectralAutoEncoder(nn.Module):
 
     def encode(self, coefficients: Tensor) -> Tensor:
         """Coefficients (..., C) -> latent (..., d)."""
-        return (self.raw(coefficients) - self.shift) @ self.whiten
+        white = (self.raw(coefficients) - self.shift) @ self.whiten
+        radius = _norm(white)
+        return white * (self.stretch * torch.asinh(radius) / radius)
 
     def raw(self, coefficients: Tensor) -> Tensor:
         """The latent before whitening."""
@@ -54,13 +63,19 @@ class SpectralAutoEncoder(nn.Module):
 
     def decode(self, latent: Tensor) -> Tensor:
         """Latent (..., d) -> coefficients (..., C)."""
-        raw = torch.linalg.solve(self.whiten.T, latent[..., None])[..., 0] + self.shift
-        return self.from_raw(raw)
+        radius = _norm(latent)
+        white = latent * (torch.sinh(radius / self.stretch) / radius)
+        return self.from_raw(torch.linalg.solve(self.whiten.T, white[..., None])[..., 0] + self.shift)
 
     def from_raw(self, raw: Tensor) -> Tensor:
         """Coefficients of a latent before whitening."""
         x = (raw * self.spread) @ self.axes.T + self.spread[0] * self.decoder(raw)
         return x / self.scale + self.mean
+
+
+def _norm(latent: Tensor) -> Tensor:
+    """Length of latents, (..., 1), smooth and never zero."""
+    return (latent.square().sum(dim=-1, keepdim=True) + 1e-6).sqrt()
 
 
 def _residual(inputs: int, width: int, outputs: int) -> nn.Sequential:

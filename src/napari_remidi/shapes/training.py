@@ -190,7 +190,9 @@ def _distance_from_normal(raw: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def _whiten(network: SpectralAutoEncoder, data: torch.Tensor) -> None:
-    """Give the encoded set zero mean and unit covariance, along axes ordered by how far they move vertices."""
+    """Give the encoded set zero mean, unit variance and the mean square radius of N(0, I), along axes ordered by how
+    far they move vertices.
+    """
     raw = network.raw(data)
     network.shift.copy_(raw.mean(dim=0))
     values, vectors = torch.linalg.eigh(torch.cov(raw.T))
@@ -199,6 +201,8 @@ def _whiten(network: SpectralAutoEncoder, data: torch.Tensor) -> None:
     jacobian = torch.func.jacfwd(network.from_raw)(network.shift) * network.scale[:, None]
     _, _, order = torch.linalg.svd(jacobian @ back.T)
     network.whiten.copy_(whiten @ order.T)
+    radius = (raw - network.shift) @ network.whiten
+    network.stretch.copy_((raw.shape[1] / torch.asinh(radius.norm(dim=1)).square().mean()).sqrt())
 
 
 def _most_different(coefficients: Floats, scale: Floats, count: int) -> list[int]:
