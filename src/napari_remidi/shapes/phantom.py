@@ -25,6 +25,8 @@ SHAPE = (4, 3, 1)
 VOXEL_MM = (2.0, 2.0, 2.0)
 S0 = 1000.0
 DIFFUSIVITY = 2.0
+BVALS = (1000.0, 2000.0, 3000.0, 4500.0, 6000.0, 8000.0, 10000.0)
+SEPARATIONS, STILL = (10.0, 25.0, 50.0), 8  # Δ in ms, and b = 0 measurements of each
 # voxel by voxel along x, then y: the kind of axon and what is fixed about it; the rest is drawn
 AXONS: tuple[tuple[str, dict[str, float]], ...] = (
     ("straight", {"radius": 1.5, "length": 16.0}),
@@ -43,15 +45,15 @@ AXONS: tuple[tuple[str, dict[str, float]], ...] = (
 
 
 def phantom_protocol() -> "Protocol":
-    """δ 5 ms, Δ 10, 25 and 50 ms, b 1000, 3000, 6000 and 10000 s/mm² in 30 directions each, four b = 0 per Δ."""
+    """δ 5 ms, Δ 10, 25 and 50 ms, seven shells of 30 directions each from b 1000 to 10000 s/mm², eight b = 0 per Δ."""
     from napari_remidi.scan import Protocol, spread_directions
 
     directions = spread_directions(30)
     bvals, bvecs, separations = [], [], []
-    for Delta in (10.0, 25.0, 50.0):
-        bvals.append(np.concatenate([np.zeros(4), np.repeat([1000.0, 3000.0, 6000.0, 10000.0], 30)]))
-        bvecs.append(np.concatenate([np.zeros((4, 3)), np.tile(directions, (4, 1))]))
-        separations.append(np.full(124, Delta))
+    for Delta in SEPARATIONS:
+        bvals.append(np.concatenate([np.zeros(STILL), np.repeat(BVALS, len(directions))]))
+        bvecs.append(np.concatenate([np.zeros((STILL, 3)), np.tile(directions, (len(BVALS), 1))]))
+        separations.append(np.full(len(bvals[-1]), Delta))
     return Protocol.pgse(
         np.concatenate(bvals), np.concatenate(bvecs), 5.0, np.concatenate(separations), source="the phantom's own"
     )
