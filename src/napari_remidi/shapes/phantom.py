@@ -17,7 +17,7 @@ from napari_remidi.shapes.spectral import SpectralBasis
 from napari_remidi.shapes.tube import Tube
 
 if TYPE_CHECKING:
-    from napari_remidi.scan import Protocol, Scan
+    from napari_remidi.scan import Scan
 
 FINE = Tube(rings=3, layers=85, sectors=24)
 FINE_BASIS = SpectralBasis(bend=24, calibre=40, ellipse=4)
@@ -25,8 +25,6 @@ SHAPE = (4, 3, 1)
 VOXEL_MM = (2.0, 2.0, 2.0)
 S0 = 1000.0
 DIFFUSIVITY = 2.0
-BVALS = (1000.0, 2000.0, 3000.0, 4500.0, 6000.0, 8000.0, 10000.0)
-SEPARATIONS, STILL = (10.0, 25.0, 50.0), 8  # Δ in ms, and b = 0 measurements of each
 # voxel by voxel along x, then y: the kind of axon and what is fixed about it; the rest is drawn
 AXONS: tuple[tuple[str, dict[str, float]], ...] = (
     ("straight", {"radius": 1.5, "length": 16.0}),
@@ -44,21 +42,6 @@ AXONS: tuple[tuple[str, dict[str, float]], ...] = (
 )
 
 
-def phantom_protocol() -> "Protocol":
-    """δ 5 ms, Δ 10, 25 and 50 ms, seven shells of 30 directions each from b 1000 to 10000 s/mm², eight b = 0 per Δ."""
-    from napari_remidi.scan import Protocol, spread_directions
-
-    directions = spread_directions(30)
-    bvals, bvecs, separations = [], [], []
-    for Delta in SEPARATIONS:
-        bvals.append(np.concatenate([np.zeros(STILL), np.repeat(BVALS, len(directions))]))
-        bvecs.append(np.concatenate([np.zeros((STILL, 3)), np.tile(directions, (len(BVALS), 1))]))
-        separations.append(np.full(len(bvals[-1]), Delta))
-    return Protocol.pgse(
-        np.concatenate(bvals), np.concatenate(bvecs), 5.0, np.concatenate(separations), source="the phantom's own"
-    )
-
-
 def make_phantom(
     snr: float = 50.0,
     seed: int = 0,
@@ -66,7 +49,7 @@ def make_phantom(
     voxels: int | None = None,
     device: str = "cpu",
 ) -> "Scan":
-    """Make the phantom scan, 4 × 3 × 1 voxels.
+    """Make the phantom scan, 4 × 3 × 1 voxels, with the ReMiDi paper's protocol.
 
     Parameters
     ----------
@@ -87,11 +70,11 @@ def make_phantom(
     InputError
         For an SNR that is not positive.
     """
-    from napari_remidi.scan import Scan
+    from napari_remidi.scan import Protocol, Scan
 
     if not snr > 0:
         raise InputError(f"snr is {snr}; it must be positive")
-    protocol = phantom_protocol()
+    protocol = Protocol.paper()
     data = np.zeros((*SHAPE, len(protocol)), dtype=np.float32)
     truth = []
     count = len(AXONS) if voxels is None else min(voxels, len(AXONS))
