@@ -55,22 +55,23 @@ def draw_report(panels: list[Panel] | Panel, path: str | PathLike[str], dpi: int
 
     rows = [panels] if isinstance(panels, Panel) else panels
     with_truth = any(panel.truth is not None for panel in rows)
-    widths = [1.0, 1.35, 1.35, 1.5] if with_truth else [1.0, 1.7, 1.6]
-    figure = Figure(figsize=(2.35 * sum(widths), 2.75 * len(rows)), facecolor="white")
+    widths = [1.0, 1.4, 0.3, 1.4, 0.2, 1.5] if with_truth else [1.0, 1.8, 0.55, 1.6]
+    height = 2.75 * len(rows)
+    figure = Figure(figsize=(2.3 * sum(widths), height), facecolor="white")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
-        len(rows), len(widths), width_ratios=widths, left=0.015, right=0.985, wspace=0.12, hspace=0.42,
-        top=1 - 0.33 / len(rows) / 2.75 * 2.75 * 0.9, bottom=0.5 / (2.75 * len(rows)),
+        len(rows), len(widths), width_ratios=widths, left=0.015, right=0.985, wspace=0.04, hspace=0.36,
+        top=1 - 0.32 / height, bottom=0.5 / height,
     )  # fmt: skip
     for index, panel in enumerate(rows):
-        axes = [figure.add_subplot(grid[index, column]) for column in range(len(widths))]
-        _draw_slice(axes[0], panel)
+        place, shape, fit = (figure.add_subplot(grid[index, column]) for column in (0, 1, -1))
+        _draw_slice(place, panel)
         frame = _frame(panel.axon.surface.vertices)
         reach = _reach(panel, frame)
-        _draw_axon(axes[1], panel.axon, frame, reach)
+        _draw_axon(shape, panel.axon, frame, reach)
         if with_truth:
-            _draw_truth(axes[2], panel, frame, reach)
-        _draw_fit(axes[-1], panel.axon, last=index == len(rows) - 1)
+            _draw_truth(figure.add_subplot(grid[index, 3]), panel, frame, reach)
+        _draw_fit(fit, panel.axon, last=index == len(rows) - 1)
     write_whole(Path(path), lambda file: figure.savefig(file, format="png", dpi=dpi))
 
 
@@ -102,7 +103,8 @@ def _draw_axon(ax: "Axes", axon: Axon, frame: Floats, reach: Floats) -> None:
     norm = Normalize(0, top)
     per_face = sd[np.asarray(axon.surface.faces)].mean(axis=1)
     _paint(ax, axon.surface, frame, reach, colormaps["viridis"](norm(per_face))[:, :3])
-    bar = ax.figure.colorbar(ScalarMappable(norm, "viridis"), ax=ax, fraction=0.045, pad=0.0, aspect=14, shrink=0.75)
+    inset = ax.inset_axes((1.0, 0.12, 0.025, 0.76))
+    bar = ax.figure.colorbar(ScalarMappable(norm, "viridis"), cax=inset)
     bar.set_label("sd of the surface, µm", fontsize=7, color=INK)
     bar.ax.tick_params(labelsize=7, colors=INK)
     bar.outline.set_visible(False)
