@@ -101,7 +101,7 @@ def demo(headless: bool, out: Path, snr: float, seed: int, device: str, as_json:
     import trimesh
 
     from napari_remidi.results import draw_report, inverter_for, reconstruct
-    from napari_remidi.results.export import write_whole
+    from napari_remidi.files import write_whole
     from napari_remidi.results.picture import Panel
     from napari_remidi.shapes import make_phantom
 
@@ -183,7 +183,7 @@ def simulate(
     import numpy as np
 
     from napari_remidi.physics import simulate as signal_of
-    from napari_remidi.results.export import write_whole
+    from napari_remidi.files import write_whole
     from napari_remidi.scan import Protocol
 
     protocol = _opened(dwi, **gradients).protocol if dwi else Protocol.paper()
@@ -224,11 +224,14 @@ def reconstruct(
     **options: Any,
 ) -> None:
     """Reconstruct the axon of a voxel, or of every voxel of a mask."""
+    from napari_remidi.results.batch import read_record, reconstruct_voxels
+
     gradients = {name: options.pop(name) for name in ("bvals", "bvecs", "scheme", "delta", "Delta", "preset")}
     settings: dict[str, Any] = {**options, "device": device}
     voxels: list[tuple[int, int, int]]
     if record is not None:
-        dwi, gradients, voxels, settings = _recorded(record, device)
+        dwi, gradients, voxel_of_record, settings = read_record(record)
+        voxels, settings["device"] = [voxel_of_record], device
     if dwi is None:
         raise click.UsageError("give a DWI file, or --from a report")
     scan = _opened(dwi, **gradients)
@@ -239,7 +242,8 @@ def reconstruct(
         "scan": str(dwi.resolve()),
         **{k: str(v.resolve()) if isinstance(v, Path) else v for k, v in given.items()},
     }
-    reports, failures = _reconstructed(scan, voxels, settings, source, out, as_json)
+    with TerminalProgress(as_json) as progress:
+        reports, failures = reconstruct_voxels(scan, voxels, settings, source, out, progress.iterates)
     if as_json:
         click.echo(json.dumps({"axons": reports, "failures": failures}, indent=1))
     else:
@@ -274,65 +278,6 @@ def train(name: str, out: Path | None, seed: int, as_json: bool) -> None:
     metrics = prior.provenance["metrics"]
     print_table(("figure", "value"), [(key, f"{value:g}") for key, value in metrics.items()])
     click.echo(f"Written to {target}")
-
-
-def _reconstructed(
-    scan: "Scan",
-    voxels: list[tuple[int, int, int]],
-    settings: dict[str, Any],
-    source: dict[str, Any],
-    out: Path,
-    quiet: bool,
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    from napari_remidi.results import draw_report, inverter_for
-    from napari_remidi.results import reconstruct as reconstructed
-    from napari_remidi.results.picture import Panel
-
-    reports, failures = [], []
-    known_noise = settings.pop("noise_sd", None)
-    prior = settings.pop("prior")
-    inverters: dict[float | None, Any] = {}
-    with TerminalProgress(quiet) as progress:
-        for i, j, k in voxels:
-            name = f"voxel-{i}-{j}-{k}"
-            try:
-                signal = scan.voxel(i, j, k)
-                noise = known_noise or _rounded(scan.noise_sd(i, j, k))
-                if noise not in inverters:
-                    inverters[noise] = inverter_for(scan.protocol, prior, noise_sd=noise, **settings)
-                watch = progress.iterates(f"voxel {i}, {j}, {k}")
-                where = {**source, "voxel": [i, j, k]}
-                axon = reconstructed(signal, scan.protocol, progress=watch, inverter=inverters[noise], source=where)
-                for suffix in (".ply", ".npz", ".json"):
-                    axon.save(out / f"{name}{suffix}")
-                draw_report(Panel(axon, f"voxel {i}, {j}, {k}", scan, (i, j, k)), out / f"{name}.png")
-                reports.append(axon.report())
-            except RemidiError as error:
-                if len(voxels) == 1:
-                    raise
-                failures.append({"voxel": [i, j, k], "error": str(error)})
-    return reports, failures
-
-
-def _rounded(noise: float | None) -> float | None:
-    """Noise to two digits, so that voxels share their preparation."""
-    return None if noise is None else float(f"{noise:.2g}")
-
-
-def _recorded(record: Path, device: str) -> tuple[Path, dict[str, Any], list[tuple[int, int, int]], dict[str, Any]]:
-    try:
-        report = json.loads(record.read_text())
-        source = report["source"]
-        dwi = Path(source.pop("scan"))
-        i, j, k = source.pop("voxel")
-        settings = {**report["parameters"], "device": device}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(
-            f"{record}: not a report of napari-remidi reconstruct; give the .json that a run wrote"
-        ) from None
-    paths = {"bvals", "bvecs", "scheme"}
-    gradients = {name: Path(value) if name in paths else value for name, value in source.items()}
-    return dwi, gradients, [(int(i), int(j), int(k))], settings
 
 
 def _opened(

@@ -24,7 +24,8 @@ class TerminalProgress:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        note = TextColumn("{task.fields[note]}", style="dim")
+        columns = (TextColumn("{task.description}"), BarColumn(24), TimeElapsedColumn(), note)
         self._bar = Progress(*columns, console=Console(stderr=True), disable=quiet)
 
     def __enter__(self) -> "TerminalProgress":
@@ -36,19 +37,19 @@ class TerminalProgress:
 
     def share(self, what: str) -> Callable[[float], None]:
         """A task told its share done."""
-        task = self._bar.add_task(what, total=1.0)
+        task = self._bar.add_task(what, total=1.0, note="")
         return lambda done: self._bar.update(task, completed=done)
 
     def named(self, what: str, done: float) -> None:
         """Tasks by name."""
         task = next((t.id for t in self._bar.tasks if t.description == what), None)
-        self._bar.update(self._bar.add_task(what, total=1.0) if task is None else task, completed=done)
+        self._bar.update(self._bar.add_task(what, total=1.0, note="") if task is None else task, completed=done)
 
     def iterates(self, what: str) -> Callable[[Any], None]:
         """A task told of every iterate of a reconstruction."""
-        task = self._bar.add_task(what, total=1.0)
+        task = self._bar.add_task(what, total=1.0, note="")
 
         def show(iterate: Any) -> None:
-            self._bar.update(task, completed=iterate.fraction, description=f"{what}: {iterate.message}")
+            self._bar.update(task, completed=iterate.fraction, note=iterate.message)
 
         return show

@@ -1,16 +1,14 @@
-"""Axons on disk: surfaces, reports, and files that reopen. A file is complete or absent."""
+"""Axons on disk: surfaces, reports, and files that reopen."""
 
 import json
-import os
-import tempfile
-from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_remidi.errors import InputError, OutputError
+from napari_remidi.files import write_whole
 from napari_remidi.inversion import Solution
 from napari_remidi.scan import Protocol
 
@@ -64,27 +62,6 @@ def sd_colours(sd: np.ndarray) -> np.ndarray:
 
     top = max(float(np.quantile(sd, 0.98)), 1e-9)
     return (colormaps["viridis"](np.clip(sd / top, 0, 1)) * 255).astype(np.uint8)
-
-
-def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Write a file beside its place and move it there when complete; OutputError where that fails."""
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            write(file)
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        reason = error.strerror or str(error)
-        raise OutputError(f"{path} could not be written ({reason}): choose another folder or free some space") from None
-    except BaseException:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise
 
 
 def open_axon(path: str | PathLike[str]) -> "Axon":

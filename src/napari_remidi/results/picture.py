@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_remidi.results.axon import Axon
-from napari_remidi.results.export import write_whole
+from napari_remidi.files import write_whole
 
 if TYPE_CHECKING:
     import trimesh

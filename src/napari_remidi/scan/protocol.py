@@ -97,6 +97,11 @@ class Protocol:
     def __len__(self) -> int:
         return len(self.bvals)
 
+    def __repr__(self) -> str:
+        shells = ", ".join(f"b {shell.bval:.0f} × {len(shell.indices)}" for shell in self.shells[:4])
+        more = f" and {len(self.shells) - 4} shells more" if len(self.shells) > 4 else ""
+        return f"<Protocol of {len(self)} measurements: {shells}{more}; timing {self.timing_source}>"
+
     @cached_property
     def is_b0(self) -> NDArray[np.bool_]:
         """Which measurements serve as b = 0, (M,): b < 10 s/mm², or b <= 50 where the scan has none weaker."""

@@ -42,6 +42,9 @@ class Scan:
     path: Path | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"<Scan {self.name!r}, {'×'.join(map(str, self.shape))}: {self.protocol!r}>"
+
     @classmethod
     def open(
         cls,

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
-from napari_remidi.errors import OutputError, PriorError
+from napari_remidi.errors import PriorError
+from napari_remidi.files import write_whole
 from napari_remidi.physics import TetMesh
 from napari_remidi.shapes.autoencoder import SpectralAutoEncoder
 from napari_remidi.shapes.fitting import fitted_fields
@@ -131,12 +132,8 @@ class Prior:
     def save(self, path: str | PathLike[str]) -> None:
         """Write a .safetensors file; OutputError where it cannot be written."""
         metadata = {"config": json.dumps(_config(self)), "provenance": json.dumps(self.provenance)}
-        try:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            save_file(_tensors(self), path, metadata)
-            Path(path).chmod(0o644)
-        except (OSError, SafetensorError) as error:
-            raise OutputError(f"{path}: the prior could not be written ({error}); choose another folder") from None
+        content = safetensors_bytes(_tensors(self), metadata)
+        write_whole(Path(path), lambda file: file.write(content))
 
     def prepare(self, device: torch.device) -> None:
         """Put the weights on a device, in both precisions; needed once before decoding there."""
@@ -189,6 +186,8 @@ def _read(path: Path, name: str) -> Prior:
         network = SpectralAutoEncoder(basis.size, config["latent"], config["width"])
         prefix = "network."
         network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    except PriorError:
+        raise
     except (KeyError, ValueError, TypeError, RuntimeError, OSError, SafetensorError):
         raise PriorError(f"{path}: not a prior that can be read; make one with napari-remidi train") from None
     return Prior(

@@ -18,7 +18,7 @@ class Choices:
     prior: str = _shown(
         "axon",
         "Prior",
-        "Which shapes are thought likely. Closed ends: a sealed segment. Open ends: spins leave the segment freely.",
+        "Which shapes are thought likely. Closed ends: a sealed segment. Open ends: the middle of a longer axon.",
         choices=[("Axon, closed ends", "axon"), ("Axon, open ends", "axon-open")],
     )
     model: str = _shown(
@@ -38,7 +38,7 @@ class Choices:
     )
     fit_diffusivity: bool = _shown(False, "Fit diffusivity", "Let the signal decide; fixed tissue needs it.")
     starts: int = _shown(4, "Starts", "Shapes from which the search begins; the best fit is kept.", min=1, max=64)
-    iterations: int = _shown(30, "Iterations", "At most so many steps a start.", min=1, max=500)
+    iterations: int = _shown(30, "Iterations", "At most so many steps of the final refinement.", min=1, max=500)
 
     def settings(self) -> dict[str, Any]:
         """Keyword arguments of the engine."""
