@@ -100,8 +100,8 @@ def demo(headless: bool, out: Path, snr: float, seed: int, device: str, as_json:
         return
     import trimesh
 
-    from napari_remidi.results import draw_report, inverter_for, reconstruct
     from napari_remidi.files import write_whole
+    from napari_remidi.results import draw_report, inverter_for, reconstruct
     from napari_remidi.results.picture import Panel
     from napari_remidi.shapes import make_phantom
 
@@ -182,8 +182,8 @@ def simulate(
     """Signal of a cell: a surface file (needs the mesher), or an .npz with points and tetrahedra, in µm."""
     import numpy as np
 
-    from napari_remidi.physics import simulate as signal_of
     from napari_remidi.files import write_whole
+    from napari_remidi.physics import simulate as signal_of
     from napari_remidi.scan import Protocol
 
     protocol = _opened(dwi, **gradients).protocol if dwi else Protocol.paper()
@@ -304,6 +304,7 @@ def _voxels(scan: "Scan", voxel: str | None, mask: Path | None) -> list[tuple[in
         except ValueError:
             raise click.UsageError(f"--voxel {voxel!r}: give three indices, for example 40,35,0") from None
         return [(i, j, k)]
+    assert mask is not None
     import nibabel
     import numpy as np
 

@@ -1,10 +1,10 @@
 """Tables and progress bars on a terminal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
-def print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def print_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """Print rows under their titles, the first column to the left."""
     from rich.console import Console
     from rich.table import Table

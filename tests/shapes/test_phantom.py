@@ -51,5 +51,5 @@ def test_the_noise_is_as_said(phantom) -> None:
 
 
 def test_an_snr_that_is_not_positive_is_refused() -> None:
-    with pytest.raises(InputError, match="^snr is 0; it must be positive$"):
+    with pytest.raises(InputError, match=r"^snr is 0; it must be positive$"):
         make_phantom(snr=0)

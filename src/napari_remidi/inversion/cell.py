@@ -43,8 +43,6 @@ class CellProblem:
 
     def point(self, parameters: Floats, rotation: Floats) -> Point | None:
         """What the parameters predict, or None where they are no valid shape."""
-        if np.abs(parameters[self.latent]).max() > 8:
-            return None
         shape = self.template.shape(parameters[self.latent])
         if shape is None:
             return None

@@ -89,8 +89,8 @@ class Inverter:
             self._problem = kind(template, self.protocol, self.settings, self.device)
         if self.settings.model == "axon":
             yield from self._prepare()
-        noise_sd = self.settings.noise_sd or UNKNOWN_NOISE
-        target = Target(signal, float(np.hypot(noise_sd, self._problem.model_error)), _normalised_together(self.protocol))
+        noise_sd = float(np.hypot(self.settings.noise_sd or UNKNOWN_NOISE, self._problem.model_error))
+        target = Target(signal, noise_sd, _normalised_together(self.protocol))
         search = _Search(self._problem, target, self.prior, self.settings)
         candidates = self._candidates(signal)
         for first in range(0, len(candidates), self.settings.starts):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 MODES = {"closed": 60, "open": 100}
 FLAT = 1e-3  # of the mean volume: a thinner element is as good as inverted
+FARTHEST = 7.5  # |z| of a latent: one in 10⁶ of N(0, I) in 16 dimensions lies beyond, and no shape the decoder knows
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,9 @@ class Template:
         return cls(prior, Topology.of(prior.tetrahedra, algebra), basis, density, count)
 
     def shape(self, latent: Floats) -> "Shape | None":
-        """The shape of a latent, or None where its mesh would fold."""
+        """The shape of a latent, or None where its mesh would fold or the decoder knows nothing."""
+        if np.linalg.norm(latent) > FARTHEST:
+            return None
         with torch.no_grad():
             points = self.prior.decode_points(torch.as_tensor(latent, device=self.basis.device))
         points = points - points.mean(dim=0)

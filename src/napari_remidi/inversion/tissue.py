@@ -70,7 +70,7 @@ class TissueProblem:
 
     def point(self, parameters: Floats, rotation: Floats) -> Point | None:
         """What the parameters predict, or None where they are no valid shape."""
-        if np.abs(parameters[self.latent]).max() > 8 or np.abs(parameters[self.first :]).max() > 12:
+        if np.abs(parameters[self.first :]).max() > 12:
             return None
         shape = self.template.shape(parameters[self.latent])
         if shape is None:

@@ -58,9 +58,7 @@ def reconstruct_voxels(
             if noise_sd not in inverters:
                 inverters[noise_sd] = inverter_for(scan.protocol, prior, noise_sd=noise_sd, **options)
             where = {**source, "voxel": list(voxel)}
-            axon = reconstruct(
-                signal, scan.protocol, progress=watch(title), inverter=inverters[noise_sd], source=where
-            )
+            axon = reconstruct(signal, scan.protocol, progress=watch(title), inverter=inverters[noise_sd], source=where)
             for suffix in (".ply", ".npz", ".json"):
                 axon.save(out / f"{name}{suffix}")
             draw_report(Panel(axon, title, scan, voxel), out / f"{name}.png")

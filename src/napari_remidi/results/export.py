@@ -47,12 +47,14 @@ def save_surface(surface: "trimesh.Trimesh", path: str | PathLike[str], sd: np.n
     suffix = target.suffix.lower()
     if suffix not in MESHES:
         raise OutputError(f"{target.name}: unknown ending {suffix!r}; choose one of {' '.join(MESHES)}")
+    import trimesh
+
     painted = surface.copy()
     if sd is not None:
-        painted.visual.vertex_colors = sd_colours(sd)
+        painted.visual = trimesh.visual.ColorVisuals(painted, vertex_colors=sd_colours(sd))
         painted.vertex_attributes["sd_um"] = np.asarray(sd, dtype=np.float32)
     data = painted.export(file_type=suffix[1:])
-    content = data.encode() if isinstance(data, str) else data
+    content = data.encode() if isinstance(data, str) else bytes(data)
     write_whole(target, lambda file: file.write(content))
 
 

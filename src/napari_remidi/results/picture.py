@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_remidi.results.axon import Axon
 from napari_remidi.files import write_whole
+from napari_remidi.results.axon import Axon
 
 if TYPE_CHECKING:
     import trimesh

@@ -41,5 +41,5 @@ def pod_basis(
         columns.append((vectors * weight).numpy())
         progress((index + 1) / len(shapes))
     snapshots = np.concatenate(columns, axis=1)
-    values, vectors = np.linalg.eigh(snapshots @ snapshots.T)
-    return np.ascontiguousarray(vectors[:, np.argsort(values)[::-1][:size]]).astype(np.float32)
+    shares, axes = np.linalg.eigh(snapshots @ snapshots.T)
+    return np.ascontiguousarray(axes[:, np.argsort(shares)[::-1][:size]]).astype(np.float32)

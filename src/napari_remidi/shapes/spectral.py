@@ -96,7 +96,7 @@ def _cosines(along: Floats, orders: int) -> Floats:
 
 @lru_cache(maxsize=16)
 def _fit(samples: int, orders: int) -> Floats:
-    return np.linalg.pinv(_cosines(np.linspace(0, 1, samples), orders))
+    return np.asarray(np.linalg.pinv(_cosines(np.linspace(0, 1, samples), orders)), dtype=np.float64)
 
 
 def _tangents(a: Tensor, b: Tensor) -> Tensor:

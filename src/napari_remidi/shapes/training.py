@@ -120,7 +120,8 @@ def folded_share(prior: Prior, latents: Floats) -> float:
 
 
 def _drawn(recipe: Recipe, count: int, rng: np.random.Generator, progress: Progress) -> tuple[Floats, list[str]]:
-    rows, kinds = [], []
+    rows: list[Floats] = []
+    kinds: list[str] = []
     while len(rows) < count:
         axon = recipe.draw(rng)
         rows.append(recipe.basis.coefficients(axon.fields, np.log(axon.length)))

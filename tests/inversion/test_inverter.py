@@ -1,0 +1,147 @@
+"""From a signal to a shape, and everything that can be wrong with the request."""
+
+import numpy as np
+import pytest
+
+from napari_remidi.errors import Cancelled, InputError, PriorError, TimingError
+from napari_remidi.inversion import Inverter, Iterate, Settings
+from napari_remidi.inversion.rotation import rotations_about
+from napari_remidi.physics import TetMesh, simulate
+from napari_remidi.results import chamfer, inverter_for, reconstruct
+from napari_remidi.scan import Protocol
+from napari_remidi.shapes import Prior
+
+NOISE = 0.01
+
+
+@pytest.fixture(scope="module")
+def truth() -> TetMesh:
+    """A bent axon of the prior's own family, in an orientation that is no axis."""
+    prior = Prior.load("axon")
+    mesh = prior.decode(np.asarray(prior.exemplars[300]) * 0.6)
+    turn = rotations_about(np.array([0.6, -0.48, 0.64]), turns=3, tilts=())[1]
+    return TetMesh(mesh.points @ turn.T, mesh.tetrahedra)
+
+
+@pytest.fixture(scope="module")
+def signal(truth: TetMesh, protocol: Protocol) -> np.ndarray:
+    rng = np.random.default_rng(3)
+    noise = NOISE * rng.standard_normal((2, len(protocol)))
+    return np.hypot(simulate(truth, protocol, 2.0, device="cpu") + noise[0], noise[1])
+
+
+@pytest.fixture(scope="module")
+def inverter(protocol: Protocol) -> Inverter:
+    return inverter_for(protocol, "axon", noise_sd=NOISE, device="cpu", starts=2, iterations=12)
+
+
+@pytest.mark.slow
+def test_an_axon_is_found_again_within_its_error_bars(truth, signal, protocol, inverter) -> None:
+    told: list[Iterate] = []
+    axon = reconstruct(signal, protocol, inverter=inverter, progress=told.append)
+    assert chamfer(axon.surface, truth.surface) < 0.25
+    assert axon.solution.chi2_per_dof == pytest.approx(1, abs=0.4)
+    assert axon.surface.is_watertight
+    assert axon.surface.volume > 0
+    assert TetMesh(axon.points, axon.tetrahedra).points.shape == axon.points.shape
+    shares = [iterate.fraction for iterate in told]
+    assert shares == sorted(shares)
+    assert told[-1].chi2_per_dof <= next(iterate.chi2_per_dof for iterate in told if iterate.iteration == 1)
+    assert len(axon.history) == axon.solution.iterations
+
+
+def test_the_same_request_gives_the_same_axon(signal, protocol, inverter) -> None:
+    first, second = (reconstruct(signal, protocol, inverter=inverter).points for _ in range(2))
+    np.testing.assert_allclose(first, second, atol=1e-6)
+
+
+def test_a_run_stops_within_one_iteration(signal, protocol, inverter) -> None:
+    seen = []
+
+    def stop(iterate: Iterate) -> bool:
+        seen.append(iterate)
+        return iterate.iteration < 3
+
+    with pytest.raises(Cancelled, match=r"^cancelled at step 3; nothing was saved$"):
+        reconstruct(signal, protocol, inverter=inverter, progress=stop)
+    assert seen[-1].iteration == 3
+
+
+def test_closing_the_generator_leaves_the_inverter_usable(signal, protocol, inverter) -> None:
+    steps = inverter.run(signal)
+    next(steps)
+    steps.close()
+    assert reconstruct(signal, protocol, inverter=inverter).solution.iterations > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s[:-1], r"^the signal has shape \(167,\), the protocol 168 measurements: give one value for each$"),
+        (
+            lambda s: np.where(np.arange(168) < 2, np.nan, s),
+            "^2 of 168 values of the signal are NaN or infinite; choose another voxel$",
+        ),
+        (
+            lambda s: np.where(np.arange(168) < 3, -0.1, s),
+            "^3 of 168 values of the signal are negative; give magnitudes, S/S0$",
+        ),
+        (lambda s: 800 * s, r"^the signal reaches .*; give S/S0, which is near one without a gradient$"),
+    ],
+)
+def test_a_signal_that_is_none_is_refused(signal, protocol, inverter, change, message) -> None:
+    with pytest.raises(InputError, match=message):
+        reconstruct(change(signal), protocol, inverter=inverter)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"model": "tissue"}, "^model 'tissue' is unknown; choose 'axon' "),
+        ({"diffusivity": 2000.0}, "^diffusivity 2000.0 is outside 0.01 to 10 µm²/ms"),
+        ({"starts": 0}, "^starts is 0; it must be 1 or more$"),
+        ({"noise_sd": 50}, "^noise_sd 50 is outside 0 to 1; give the noise of S/S0"),
+        ({"modes": 3}, "^modes is 3; it must be 10 or more$"),
+        ({"colour": "red"}, "^unknown setting colour; known are "),
+        ({"device": "abacus"}, "abacus"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused(protocol, setting, message) -> None:
+    with pytest.raises(InputError, match=message):
+        inverter_for(protocol, "axon", **setting)
+
+
+def test_a_protocol_without_timing_is_refused(protocol) -> None:
+    untimed = Protocol.pgse(protocol.bvals, protocol.bvecs, None, None)
+    with pytest.raises(TimingError, match="HCP WU-Minn"):
+        inverter_for(untimed, "axon")
+
+
+def test_tissue_needs_open_ends(protocol) -> None:
+    message = "^model 'voxel' needs a prior of axons with open ends, and 'axon' has closed ones: choose 'axon-open'$"
+    with pytest.raises(PriorError, match=message):
+        inverter_for(protocol, "axon", model="voxel")
+
+
+def test_settings_survive_a_report() -> None:
+    settings = Settings(model="voxel", prior="axon-open", noise_sd=0.01)
+    assert Settings.from_dict(settings.to_dict()) == settings
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_voxel_of_white_matter_is_explained(cat_cord) -> None:
+    """The cat spinal cord at a white-matter voxel: an analytic cylinder with tensor and free water reaches 99.7 %."""
+    import napari_remidi as remidi
+
+    scan = remidi.Scan.open(cat_cord.image, scheme=cat_cord.scheme)
+    voxel = (40, 35, 0)
+    axon = reconstruct(
+        scan.voxel(*voxel), scan.protocol, "axon-open", noise_sd=scan.noise_sd(*voxel), device="cpu", model="voxel"
+    )
+    report = axon.report()
+    assert report["variance_explained"] >= 0.995
+    assert axon.surface.is_watertight
+    assert TetMesh(axon.points, axon.tetrahedra).surface.volume > 0
+    assert set(report["fractions"]) == {"intra", "extra", "free"}
+    assert report["parameters"]["model"] == "voxel"

@@ -1,0 +1,181 @@
+"""The command line, as a user meets it: files in, files and one clear line out."""
+
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from napari_remidi.cli import main
+from napari_remidi.shapes import Prior, make_phantom
+
+VOXEL = "1,0,0"
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two phantom voxels as NIfTI with FSL gradients, every third measurement of two timings' first."""
+    folder = tmp_path_factory.mktemp("scan")
+    phantom = make_phantom(voxels=2)
+    kept = np.flatnonzero((phantom.protocol.Delta == 25.0) & np.isin(phantom.protocol.bvals, [0, 2000, 6000, 10000]))
+    nibabel.save(nibabel.Nifti1Image(phantom.data[..., kept], phantom.affine), folder / "dwi.nii.gz")
+    np.savetxt(folder / "dwi.bval", phantom.protocol.bvals[kept][None], fmt="%d")
+    # FSL's first axis points the other way where the affine's determinant is positive
+    np.savetxt(folder / "dwi.bvec", (phantom.protocol.bvecs[kept] * [-1, 1, 1]).T)
+    return folder / "dwi.nii.gz"
+
+
+@pytest.fixture(scope="module")
+def reconstructed(scan: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out")
+    done = run(
+        "reconstruct", scan, "--voxel", VOXEL, "--delta", 5, "--Delta", 25, "--starts", 1, "--iterations", 3,
+        "--noise-sd", 0.02, "--device", "cpu", "-o", out,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    return out
+
+
+def test_info_says_what_the_scan_holds_and_that_timing_is_missing(scan: Path) -> None:
+    done = run("info", scan)
+    assert done.exit_code == 0
+    assert "4×3×1×120" in done.output
+    assert "30 volumes at b=0, 3 shells" in done.output
+    assert "unknown" in done.output
+
+
+def test_info_as_json(scan: Path) -> None:
+    record = json.loads(run("info", scan, "--json", "--preset", "HCP WU-Minn").output)
+    assert record["shape"] == [4, 3, 1, 120]
+    assert [shell["measurements"] for shell in record["shells"]] == [30, 30, 30]
+    assert record["delta_ms"] == [10.6]
+    assert record["timing_source"] == "preset HCP WU-Minn"
+
+
+def test_info_of_the_cat_spinal_cord(cat_cord) -> None:
+    record = json.loads(run("info", cat_cord.image, "--scheme", cat_cord.scheme, "--json").output)
+    assert record["shape"] == [64, 64, 1, 796]
+    assert len(record["shells"]) == 4
+    assert (record["delta_ms"], record["Delta_ms"]) == ([3.0], [30.0])
+
+
+def test_a_voxel_s_files_are_written(reconstructed: Path) -> None:
+    names = {path.name for path in reconstructed.iterdir()}
+    assert names == {f"voxel-1-0-0{suffix}" for suffix in (".ply", ".npz", ".json", ".png")}
+
+
+def test_a_report_repeats_its_run(reconstructed: Path, tmp_path: Path) -> None:
+    done = run("reconstruct", "--from", reconstructed / "voxel-1-0-0.json", "--device", "cpu", "-o", tmp_path, "--json")
+    assert done.exit_code == 0, done.output
+    again = json.loads(done.output)["axons"][0]
+    before = json.loads((reconstructed / "voxel-1-0-0.json").read_text())
+    np.testing.assert_allclose(again["latent"], before["latent"], atol=1e-4)
+    assert again["parameters"] == before["parameters"]
+    assert again["source"] == before["source"]
+
+
+def test_one_bad_voxel_of_a_mask_does_not_lose_the_others(scan: Path, tmp_path: Path) -> None:
+    mask = np.zeros((4, 3, 1), dtype=np.uint8)
+    mask[1, 0, 0] = mask[3, 2, 0] = 1  # the second holds no axon
+    nibabel.save(nibabel.Nifti1Image(mask, nibabel.load(scan).affine), tmp_path / "mask.nii.gz")
+    done = run(
+        "reconstruct", scan, "--mask", tmp_path / "mask.nii.gz", "--delta", 5, "--Delta", 25, "--starts", 1,
+        "--iterations", 2, "--noise-sd", 0.02, "--device", "cpu", "-o", tmp_path / "out", "--json",
+    )  # fmt: skip
+    assert done.exit_code == 1
+    result = json.loads(done.stdout[: done.stdout.rindex("}") + 1])
+    assert [axon["source"]["voxel"] for axon in result["axons"]] == [[1, 0, 0]]
+    assert result["failures"][0]["voxel"] == [3, 2, 0]
+    assert "signal is zero throughout" in result["failures"][0]["error"]
+    assert (tmp_path / "out" / "voxel-1-0-0.ply").is_file()
+
+
+def test_simulate_a_mesh(tmp_path: Path) -> None:
+    mesh = Prior.load("axon").decode(np.zeros(16))
+    np.savez(tmp_path / "mesh.npz", points=mesh.points, tetrahedra=mesh.tetrahedra)
+    done = run("simulate", tmp_path / "mesh.npz", "-o", tmp_path / "signal.tsv", "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    table = np.loadtxt(tmp_path / "signal.tsv", skiprows=1)
+    assert table.shape == (1890, 7)
+    assert table[:, -1].max() == pytest.approx(1, abs=1e-3)
+
+
+def test_train_refuses_a_prior_without_a_recipe() -> None:
+    done = run("train", "dendrite")
+    assert done.exit_code == 1
+    assert done.output.strip() == "Error: there is no recipe for prior 'dendrite': choose 'axon' or 'axon-open'"
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["info"], ["simulate"], ["reconstruct"], ["train"]])
+def test_every_command_explains_itself(command: list[str]) -> None:
+    done = run(*command, "--help")
+    assert done.exit_code == 0
+    assert "Usage:" in done.output
+
+
+def inverted(folder: Path) -> Path:
+    mesh = Prior.load("axon").decode(np.zeros(16))
+    tetrahedra = np.array(mesh.tetrahedra)
+    tetrahedra[:3] = tetrahedra[:3][:, [1, 0, 2, 3]]
+    np.savez(folder / "inverted.npz", points=mesh.points, tetrahedra=tetrahedra)
+    return folder / "inverted.npz"
+
+
+def truncated(scan: Path, folder: Path) -> Path:
+    (folder / "cut.nii.gz").write_bytes(scan.read_bytes()[: scan.stat().st_size // 2])
+    for suffix in (".bval", ".bvec"):
+        (folder / f"cut{suffix}").write_text(scan.with_name(f"dwi{suffix}").read_text())
+    return folder / "cut.nii.gz"
+
+
+BAD = {
+    "no timing": (lambda s, f: ["reconstruct", s, "--voxel", VOXEL], "HCP WU-Minn"),
+    "delta longer than Delta": (
+        lambda s, f: ["info", s, "--delta", 30, "--Delta", 5],
+        "delta 30 ms is longer than Delta 5 ms",
+    ),
+    "seconds": (lambda s, f: ["info", s, "--delta", 0.005, "--Delta", 0.025], "seconds"),
+    "voxel outside": (
+        lambda s, f: ["reconstruct", s, "--voxel", "9,0,0", "--delta", 5, "--Delta", 25],
+        "outside",
+    ),
+    "voxel of nothing": (
+        lambda s, f: ["reconstruct", s, "--voxel", "3,2,0", "--delta", 5, "--Delta", 25],
+        "voxel (3, 2, 0): the signal is zero throughout (outside the tissue?); choose another voxel",
+    ),
+    "unknown prior": (
+        lambda s, f: ["reconstruct", s, "--voxel", VOXEL, "--delta", 5, "--Delta", 25, "--prior", "axoon"],
+        "prior 'axoon' is unknown: choose 'axon' or 'axon-open'",
+    ),
+    "no scan": (lambda s, f: ["info", f / "none.nii.gz"], "none.nii.gz"),
+    "truncated": (lambda s, f: ["info", truncated(s, f)], "cut.nii.gz"),
+    "inverted mesh": (lambda s, f: ["simulate", inverted(f)], "3 of"),
+    "a report that is none": (lambda s, f: ["reconstruct", "--from", s], "not a report of napari-remidi reconstruct"),
+    "an empty mask": (
+        lambda s, f: ["reconstruct", s, "--mask", empty_mask(s, f), "--delta", 5, "--Delta", 25],
+        "the mask is empty: mark at least one voxel",
+    ),
+}
+
+
+def empty_mask(scan: Path, folder: Path) -> Path:
+    image = nibabel.Nifti1Image(np.zeros((4, 3, 1), dtype=np.uint8), nibabel.load(scan).affine)
+    nibabel.save(image, folder / "mask.nii.gz")
+    return folder / "mask.nii.gz"
+
+
+@pytest.mark.parametrize("case", list(BAD))
+def test_bad_input_is_one_line_and_a_failure(scan: Path, tmp_path: Path, case: str) -> None:
+    arguments, expected = BAD[case]
+    done = run(*arguments(scan, tmp_path))
+    assert done.exit_code != 0
+    lines = [line for line in done.output.strip().splitlines() if line.startswith("Error: ")]
+    assert len(lines) == 1, done.output
+    assert expected in lines[0]
+    assert "Traceback" not in done.output
