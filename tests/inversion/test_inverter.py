@@ -135,7 +135,7 @@ def test_a_voxel_of_white_matter_is_explained(cat_cord) -> None:
     import napari_remidi as remidi
 
     scan = remidi.Scan.open(cat_cord.image, scheme=cat_cord.scheme)
-    voxel = (40, 35, 0)
+    voxel = (46, 26, 0)  # the lateral column
     axon = reconstruct(
         scan.voxel(*voxel), scan.protocol, "axon-open", noise_sd=scan.noise_sd(*voxel), device="cpu", model="voxel"
     )

@@ -29,6 +29,7 @@ Floats = NDArray[np.float64]
 UNKNOWN_NOISE = 0.02  # assumed while fitting where no noise is given; the residual replaces it in the posterior
 TRIAL_STEPS = 6  # Levenberg-Marquardt steps every start gets before the best goes on
 REFINED = 2  # starts of a round that are refined to their end; the better one is kept
+OUT_OF_REACH = 10.0  # steps like its latest that a start is from the best one when it is given up
 UNLIKELY = 4.0  # standard deviations of χ² above which a fit does not explain the signal, and more starts are tried
 ROUNDS = 2  # of starts, while the signal is not explained
 
@@ -232,9 +233,19 @@ class _Search:
         for trial in trials[:REFINED]:
             step = trial.last
             if step.stop == "budget":
-                for step in descend(self.problem, self.target, trial.last.point, self.settings.iterations):
+                for step in self._refined(step.point):
                     yield self._iterate("refining", step, trial.number)
             self._keep(step)
+
+    def _refined(self, point: Point) -> Iterator[Step]:
+        """Descend to the end, or until the best point so far is out of reach at the latest pace."""
+        before = np.inf
+        for step in descend(self.problem, self.target, point, self.settings.iterations):
+            yield step
+            if step.accepted:
+                gain, before = before - step.objective, step.objective
+                if step.objective - self.best_objective > OUT_OF_REACH * gain:
+                    return
 
     @property
     def explained(self) -> bool:
