@@ -1,4 +1,4 @@
-"""Make the pictures of this documentation: real windows, real clicks. Needs a display (or xvfb-run) and the [all] extra.
+"""Make the pictures of this documentation: real windows, real clicks. Needs a display (or xvfb-run) and `[all]`.
 
     python docs/make_pictures.py demo window cat --cat tanguy_spinal_cord_3D.nii.gz --scheme 3D_qspace.scheme
 
@@ -111,6 +111,7 @@ def _reconstruct_and_shoot(viewer, path: Path) -> None:
 
 
 def main() -> None:
+    """Make the named pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("which", nargs="+", choices=["demo", "window", "cat", "cat_window"])
     parser.add_argument("--cat", type=Path)

@@ -231,11 +231,12 @@ class _Search:
                 trials.append(_Trial(self._started, step))
         trials.sort(key=lambda trial: trial.last.objective)
         for trial in trials[:REFINED]:
-            step = trial.last
-            if step.stop == "budget":
-                for step in self._refined(step.point):
+            last = trial.last
+            if last.stop == "budget":
+                for step in self._refined(last.point):
                     yield self._iterate("refining", step, trial.number)
-            self._keep(step)
+                    last = step
+            self._keep(last)
 
     def _refined(self, point: Point) -> Iterator[Step]:
         """Descend to the end, or until the best point so far is out of reach at the latest pace."""

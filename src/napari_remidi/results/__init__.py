@@ -1,7 +1,7 @@
 """What was found.
 
 `reconstruct` (or `reconstruct_steps`, which yields on the way) -> `Axon` -> `chamfer` against a truth, `picture`
-for people, `export` for other programs.
+for people, `surfaces` for other programs.
 """
 
 from importlib import import_module

@@ -1,21 +1,27 @@
 """An axon: what one reconstruction found."""
 
+import json
 import platform
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_remidi.errors import InputError, OutputError
+from napari_remidi.files import write_whole
 from napari_remidi.inversion import Solution
+from napari_remidi.results.surfaces import MESHES, save_surface
 from napari_remidi.scan import Protocol
 
 if TYPE_CHECKING:
     import trimesh
 
 Floats = NDArray[np.float64]
+SUFFIXES = (*MESHES, ".json", ".npz")
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,16 +177,46 @@ class Axon:
         OutputError
             For another ending, or where the file cannot be written; nothing is left half-written.
         """
-        from napari_remidi.results.export import save_axon
-
-        save_axon(self, path)
+        target = Path(path)
+        suffix = target.suffix.lower()
+        if suffix in MESHES:
+            save_surface(self.surface, target, self.surface_sd)
+        elif suffix == ".json":
+            write_whole(target, lambda file: file.write(json.dumps(self.report(), indent=1).encode()))
+        elif suffix == ".npz":
+            write_whole(target, lambda file: np.savez_compressed(file, allow_pickle=False, **self._packed()))
+        else:
+            raise OutputError(f"{target.name}: unknown ending {suffix!r}; choose one of {' '.join(SUFFIXES)}")
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> "Axon":
         """An axon saved as .npz; InputError for a file that is none."""
-        from napari_remidi.results.export import open_axon
+        source = Path(path)
+        if not source.is_file():
+            raise InputError(f"{source}: no such file")
+        try:
+            with np.load(source, allow_pickle=False) as file:
+                record = json.loads(str(file["record"]))
+                arrays = {name: file[name] for name in file.files if name != "record"}
+            measured = arrays.pop("measured")
+            solution = Solution(**arrays, **{**record["solution"], "history": tuple(record["solution"]["history"])})
+            protocol = Protocol.from_dict(record["protocol"])
+        except (KeyError, ValueError, TypeError, OSError):
+            raise InputError(
+                f"{source.name}: not an axon saved by napari-remidi; give an .npz file written by Save"
+            ) from None
+        return cls(solution, measured, protocol, record["provenance"], record["chamfer_um"])
 
-        return open_axon(path)
+    def _packed(self) -> dict[str, Any]:
+        values = {name: getattr(self.solution, name) for name in Solution.__dataclass_fields__}
+        arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+        record = {
+            "solution": {name: value for name, value in values.items() if name not in arrays},
+            "protocol": self.protocol.to_dict(),
+            "provenance": self.provenance,
+            "chamfer_um": self.chamfer_um,
+        }
+        return {**arrays, "measured": self.measured, "record": np.array(json.dumps(record))}
 
 
 def versions() -> dict[str, str]:

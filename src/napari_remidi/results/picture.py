@@ -142,8 +142,9 @@ def _draw_fit(ax: "Axes", axon: Axon, last: bool) -> None:
         ax.plot(angle, axon.measured[rows], "o", ms=3, mfc=colour, mec="none", alpha=0.45)
         ax.plot(angle, axon.signal[rows], "_", ms=7, mew=1.3, color=colour, label=f"b {shell.bval:.0f}")
     ax.set_xlim(-2, 92)
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, max(1.28, 1.22 * float(axon.measured.max())))  # room for the legend
     ax.set_xticks([0, 30, 60, 90])
+    ax.set_yticks([0, 0.5, 1])
     ax.tick_params(labelsize=7, colors=INK)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
@@ -154,7 +155,7 @@ def _draw_fit(ax: "Axes", axon: Axon, last: bool) -> None:
         f"measured ●, fitted −   (δ {delta:g}, Δ {Delta:g} ms; χ²/dof {axon.solution.chi2_per_dof:.2f})",
         fontsize=8, color=INK,
     )  # fmt: skip
-    ax.legend(fontsize=6.5, frameon=False, loc="upper left", ncols=2, handlelength=1, columnspacing=1)
+    ax.legend(fontsize=6.5, frameon=False, loc="upper left", ncols=3, handlelength=1, columnspacing=1)
 
 
 def _paint(ax: "Axes", surface: "trimesh.Trimesh", frame: Floats, reach: Floats, colours: Floats) -> None:
