@@ -1,5 +1,6 @@
 """A mesh that no simulation can trust is refused with the count, the place and the remedy."""
 
+import meshes
 import numpy as np
 import pytest
 import trimesh
@@ -87,3 +88,28 @@ def test_an_inverted_surface_is_refused() -> None:
         f"the surface is inside out (volume {sphere.volume:.3g} µm³): "
         "flip its faces (surface.invert()) before simulating"
     )
+
+
+def test_tetrahedra_may_belong_to_named_compartments() -> None:
+    block = meshes.box((2, 1, 1), (2.0, 1.0, 1.0))
+    right = block.points[block.tetrahedra].mean(axis=1)[:, 0] > 1
+    mesh = TetMesh(block.points, block.tetrahedra, right.astype(int), ["axon", "myelin"])
+    assert mesh.names == ("axon", "myelin")
+    assert mesh.volumes[mesh.labels == 1].sum() == pytest.approx(1)
+    assert block.names == ("cell",)
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "message"),
+    [
+        ([0], None, r"labels have shape \(1,\) and type int64; give one whole number for each of the 6 tetrahedra"),
+        ([0.5] * 6, None, r"labels have shape \(6,\) and type float64"),
+        ([0, 2, 2, 2, 2, 2], None, "tetrahedra are labelled 0, 2, but the names 0, 1, 2 belong to labels 0 to 2"),
+        ([0] * 6, ["axon", "myelin"], "labelled 0, but the names axon, myelin belong to labels 0 to 1"),
+        ([0, 1, 1, 1, 1, 1], ["axon", "axon"], "give a sequence of different names, one for each label"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(labels: list, names: list | None, message: str) -> None:
+    block = meshes.box((1, 1, 1), (1.0, 1.0, 1.0))
+    with pytest.raises(MeshError, match=message):
+        TetMesh(block.points, block.tetrahedra, labels, names)

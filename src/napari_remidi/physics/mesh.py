@@ -1,5 +1,6 @@
 """The tetrahedral mesh that a simulation runs on, checked once, at construction."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -29,12 +30,16 @@ class TetMesh:
     ----------
     points : (n, 3) float, µm
     tetrahedra : (m, 4) int, node indices; positive orientation: det(p1-p0, p2-p0, p3-p0) > 0
+    labels : (m,) int, the compartment of each tetrahedron, counted from 0; by default all are in one
+    names : name of each compartment, in the order of the labels; by default "cell", or "0", "1", ... where there are
+        several. Nodes between compartments are shared; `Substrate` gives each side its own
 
     Raises
     ------
     MeshError
-        For wrong shapes, non-finite points, inverted or sliver tetrahedra (with count and place), faces shared by
-        more than two tetrahedra, unused nodes, or an extent that is not a cell's.
+        For wrong shapes, non-finite points, labels that do not fit the tetrahedra or the names, inverted or sliver
+        tetrahedra (with count and place), faces shared by more than two tetrahedra, unused nodes, or an extent that is
+        not a cell's.
 
     Examples
     --------
@@ -45,20 +50,31 @@ class TetMesh:
 
     points: NDArray[np.float64]
     tetrahedra: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    names: tuple[str, ...]
 
-    def __init__(self, points: ArrayLike, tetrahedra: ArrayLike) -> None:
+    def __init__(
+        self,
+        points: ArrayLike,
+        tetrahedra: ArrayLike,
+        labels: ArrayLike | None = None,
+        names: Sequence[str] | None = None,
+    ) -> None:
         p = np.array(points, dtype=np.float64)
         t = np.array(tetrahedra, dtype=np.int64)
+        _check_arrays(p, t)
+        kinds, called = _checked_labels(labels, names, len(t))
         object.__setattr__(self, "points", p)
         object.__setattr__(self, "tetrahedra", t)
-        _check_arrays(p, t)
+        object.__setattr__(self, "labels", kinds)
+        object.__setattr__(self, "names", called)
         _check_elements(self)
         if (faces := _face_counts(t)).max() > 2:
             raise MeshError(
                 f"{int((faces > 2).sum())} faces are shared by more than two tetrahedra: "
                 "the mesh overlaps itself; merge duplicate elements before simulating"
             )
-        for array in (p, t):
+        for array in (p, t, kinds):
             array.setflags(write=False)
 
     @cached_property
@@ -183,6 +199,28 @@ def _check_arrays(p: NDArray[np.float64], t: NDArray[np.int64]) -> None:
     extent = float(np.ptp(p, axis=0).max())
     if not SMALLEST <= extent <= LARGEST:
         raise MeshError(f"the mesh is {extent:.3g} µm long, which is no cell's size; give its points in µm")
+
+
+def _checked_labels(
+    labels: ArrayLike | None, names: Sequence[str] | None, count: int
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    given = np.zeros(count, dtype=np.int64) if labels is None else np.array(labels)
+    if given.shape != (count,) or not np.issubdtype(given.dtype, np.integer):
+        raise MeshError(
+            f"labels have shape {given.shape} and type {given.dtype}; give one whole number for each of the "
+            f"{count} tetrahedra"
+        )
+    present = np.unique(given)
+    if names is None:
+        names = ("cell",) if present.max() == 0 else tuple(map(str, range(present.max() + 1)))
+    if isinstance(names, str) or len(set(names)) != len(names):
+        raise MeshError(f"compartment names {names!r}: give a sequence of different names, one for each label")
+    if not np.array_equal(present, np.arange(len(names))):
+        raise MeshError(
+            f"tetrahedra are labelled {', '.join(map(str, present))}, but the names {', '.join(names)} belong to "
+            f"labels 0 to {len(names) - 1}, each of which needs tetrahedra"
+        )
+    return given.astype(np.int64), tuple(names)
 
 
 def _check_elements(mesh: TetMesh) -> None:

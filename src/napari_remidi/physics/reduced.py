@@ -62,6 +62,23 @@ class ReducedTangents:
     detect: Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class ModelGradient:
+    """Derivative of one number, Σ_m w_m S_m, with respect to every entry of a reduced model (decay rates times D).
+
+    Attributes
+    ----------
+    decay : (r, r), symmetric
+    position : (3, r, r), symmetric
+    start, detect : (r,)
+    """
+
+    decay: Tensor
+    position: Tensor
+    start: Tensor
+    detect: Tensor
+
+
 def reduced_model(
     topology: Topology, entries: Tensor, decay: Tensor, modes: Tensor, density: Tensor | None = None
 ) -> ReducedModel:
