@@ -155,7 +155,8 @@ def info(dwi: Path, as_json: bool, **gradients: Any) -> None:
     ]
     print_table(("b, s/mm²", "measurements", "δ, ms", "Δ, ms"), rows)
     delta, Delta = (_or_unknown(_listed(record[name])) for name in ("delta_ms", "Delta_ms"))
-    click.echo(f"timing: δ {delta} ms, Δ {Delta} ms ({record['timing_source']})")
+    known = f"δ {delta} ms, Δ {Delta} ms" if "unknown" not in (delta, Delta) else "unknown, give delta and Delta"
+    click.echo(f"timing: {known} ({record['timing_source']})")
 
 
 @main.command()

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize_scalar
 
 from napari_remidi.inversion import Settings
 from napari_remidi.inversion.cell import CellProblem
 from napari_remidi.inversion.levenberg_marquardt import Target
+from napari_remidi.inversion.noise import rician_mean
 from napari_remidi.inversion.rotation import rotations_about
 from napari_remidi.inversion.template import Template
 from napari_remidi.inversion.tissue import TissueProblem
@@ -98,18 +100,33 @@ def test_the_tissue_s_signal_is_the_average_over_dispersed_axons(tissue: TissueP
     np.testing.assert_allclose(mixed, expected, atol=0.024)
 
 
-def test_measurements_that_share_a_normalisation_share_its_error() -> None:
-    """Decorrelating equals weighting by the inverse of the full covariance."""
+def test_measurements_that_share_a_normalisation_share_a_factor() -> None:
+    """The residual is the least that any factor near one leaves, and `weighted` gives the derivative of its square."""
     rng = np.random.default_rng(1)
-    signal = rng.uniform(0.5, 1, 12)
-    rows = np.arange(2, 8)
+    signal, predicted = rng.uniform(0.5, 1, 12), rng.uniform(0.5, 1, 12)
+    rows, jacobian = np.arange(2, 8), rng.standard_normal((12, 3))
     target = Target(signal, 0.01, ((rows, 4),))
-    shared = np.zeros(12)
-    shared[rows] = signal[rows]
-    covariance = np.eye(12) + np.outer(shared, shared) / 4
-    residual = rng.standard_normal(12)
-    apart = target._apart(residual)
-    assert apart @ apart == pytest.approx(residual @ np.linalg.solve(covariance, residual))
+
+    def misfit(factor: float) -> float:
+        scale = np.where(np.isin(np.arange(12), rows), factor, 1.0)
+        expected = scale * rician_mean(predicted, 0.01)
+        return float((((expected - signal) / 0.01) ** 2).sum() + 4 * ((factor - 1) / 0.01) ** 2)
+
+    least = minimize_scalar(misfit, (0.8, 1.2)).fun
+    assert (target.residual(predicted) ** 2).sum() == pytest.approx(least)
+    up, down = ((target.residual(predicted + sign * 1e-5 * jacobian[:, 0]) ** 2).sum() for sign in (1, -1))
+    slope = 2 * target.weighted(predicted, jacobian).T @ target.residual(predicted)
+    assert slope[0] == pytest.approx((up - down) / 2e-5, rel=1e-5)
+
+
+def test_a_bad_fit_is_not_drawn_below_all_of_the_data() -> None:
+    """One b = 0 measurement, noise ten times what is assumed: the best constant is still the data's mean."""
+    rng = np.random.default_rng(0)
+    signal = 0.5 + 0.1 * rng.standard_normal(64)
+    target = Target(signal, 0.01, ((np.arange(64), 1),))
+    levels = np.linspace(0.2, 0.8, 601)
+    best = levels[np.argmin([(target.residual(np.full(64, level)) ** 2).sum() for level in levels])]
+    assert best == pytest.approx(signal.mean(), abs=0.002)
 
 
 def test_a_shape_that_folds_is_no_point(protocol: Protocol) -> None:

@@ -19,6 +19,7 @@ from napari_remidi.inversion.starts import StartLibrary, best_starts, build_libr
 from napari_remidi.inversion.template import Template
 from napari_remidi.inversion.tissue import TissueProblem
 from napari_remidi.physics.devices import choose_device, memory_guard
+from napari_remidi.scan.smooth import noise_of
 from napari_remidi.shapes.calibre import axis_length, middle_half, section_radii, section_radius_changes
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from napari_remidi.shapes import Prior
 
 Floats = NDArray[np.float64]
-UNKNOWN_NOISE = 0.02  # assumed while fitting where no noise is given; the residual replaces it in the posterior
+LEAST_UNKNOWN_NOISE = 0.02  # assumed at first, or what smoothing removes if that is more; the residual replaces it
+NOISE_OFF = 1.3  # times too much or too little noise assumed, above which the best fit is refined with the better value
 TRIAL_STEPS = 6  # Levenberg-Marquardt steps every start gets before the best goes on
 REFINED = 2  # starts of a round that are refined to their end; the better one is kept
 OUT_OF_REACH = 10.0  # steps like its latest that a start is from the best one when it is given up
@@ -90,15 +92,24 @@ class Inverter:
             self._problem = kind(template, self.protocol, self.settings, self.device)
         if self.settings.model == "axon":
             yield from self._prepare()
-        noise_sd = float(np.hypot(self.settings.noise_sd or UNKNOWN_NOISE, self._problem.model_error))
-        target = Target(signal, noise_sd, _normalised_together(self.protocol))
+        target = self._target(signal, self._problem.model_error)
         search = _Search(self._problem, target, self.prior, self.settings)
         candidates = self._candidates(signal)
         for first in range(0, len(candidates), self.settings.starts):
             yield from search.round(candidates[first : first + self.settings.starts])
             if search.explained:
                 break
+        if self.settings.noise_sd is None and search.best is not None:
+            yield from search.with_noise(self._residual_sd(search.target, search.best))
         return self._solution(search, began)
+
+    def _target(self, signal: Floats, model_error: float) -> Target:
+        noise_sd = self.settings.noise_sd or max(LEAST_UNKNOWN_NOISE, noise_of(signal, self.protocol) or 0.0)
+        return Target(signal, float(np.hypot(noise_sd, model_error)), _normalised_together(self.protocol))
+
+    def _residual_sd(self, target: Target, best: Point) -> float:
+        degrees = max(int((~self.protocol.is_b0).sum()) - len(best.parameters), 1)
+        return target.noise_sd * float(np.sqrt((target.residual(best.signal) ** 2).sum() / degrees))
 
     def _prepare(self) -> Iterator[Iterate]:
         if self._library is not None:
@@ -138,9 +149,7 @@ class Inverter:
         source = "given" if problem.model_error == 0 else f"given, and {problem.model_error:g} of model error"
         if self.settings.noise_sd is None:
             source = "estimated from the residual"
-            degrees = max(len(target.signal) - len(best.parameters), 1)
-            residual = target.residual(best.signal) * target.noise_sd
-            target = replace(target, noise_sd=float(np.sqrt((residual**2).sum() / degrees)))
+            target = replace(target, noise_sd=self._residual_sd(target, best))
         chi2 = search.chi2_per_dof(best, target)
         hessian, _ = curvature(problem, target, best)
         covariance = posterior_covariance(hessian, chi2)
@@ -247,6 +256,18 @@ class _Search:
                 gain, before = before - step.objective, step.objective
                 if step.objective - self.best_objective > OUT_OF_REACH * gain:
                     return
+
+    def with_noise(self, noise_sd: float) -> Iterator[Iterate]:
+        """Refine the best point once more where the noise assumed so far is not what its residual says."""
+        assert self.best is not None
+        if 1 / NOISE_OFF < noise_sd / self.target.noise_sd < NOISE_OFF:
+            return
+        self.target = replace(self.target, noise_sd=noise_sd)
+        self.best_objective, last = np.inf, None
+        for last in self._refined(self.best):
+            yield self._iterate("refining", last, self._started)
+        if last is not None:
+            self._keep(last)
 
     @property
     def explained(self) -> bool:

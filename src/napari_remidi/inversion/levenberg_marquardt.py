@@ -81,8 +81,10 @@ class Target:
     ----------
     signal : (M,) S/S0
     noise_sd : of S/S0
-    series : rows that one mean of n b = 0 measurements has normalised, and n: the error of that mean is theirs in
-        common
+    series : rows that one mean of n b = 0 measurements has normalised, and n. The error of that mean is a factor that
+        they have in common, one with a standard deviation of noise_sd / √n; it multiplies the prediction and is
+        eliminated exactly. (As a covariance of the measured values it would draw a bad fit below all of the data:
+        Peelle's puzzle; D'Agostini, NIM A 1994.)
     """
 
     signal: Floats
@@ -90,31 +92,42 @@ class Target:
     series: tuple[tuple[NDArray[np.int64], int], ...] = ()
 
     def residual(self, predicted: Floats) -> Floats:
-        """(M,) in units of the noise, without what the measurements' errors have in common."""
-        return self._apart((rician_mean(predicted, self.noise_sd) - self.signal) / self.noise_sd)
+        """In units of the noise: (M,) of the measurements, then one of the factor of every series."""
+        return self._residual(predicted, np.full(len(predicted), self.noise_sd))
 
     def weighted(self, predicted: Floats, jacobian: Floats) -> Floats:
-        """Derivative of `residual`, from that of the predicted signal."""
-        return self._apart(jacobian * (rician_mean_slope(predicted, self.noise_sd) / self.noise_sd)[:, None])
+        """Derivative of `residual`, from that of the predicted signal, (M, P): (M + series, P).
+
+        The part that the factors would take up is projected out (Golub and Pereyra 1973, Kaufman 1975).
+        """
+        mean = rician_mean(predicted, self.noise_sd) / self.noise_sd
+        change = jacobian * (rician_mean_slope(predicted, self.noise_sd) / self.noise_sd)[:, None]
+        taken = []
+        for (rows, _), factor, tie in self._factors(mean, self.signal / self.noise_sd):
+            m = mean[rows]
+            share = factor * (m @ change[rows]) / (m @ m + tie**2)
+            change[rows] = factor * change[rows] - np.multiply.outer(m, share)
+            taken.append(-tie * share)
+        return np.concatenate([change, np.reshape(taken, (len(taken), change.shape[1]))])
 
     def chi2(self, predicted: Floats, rows: NDArray[np.bool_]) -> float:
-        """Misfit of some measurements in units of the Rician standard deviation of each."""
-        sd = rician_sd(predicted, self.noise_sd)
-        misfit = (rician_mean(predicted, self.noise_sd) - self.signal) / sd
-        return float((self._apart(misfit, self.noise_sd / sd)[rows] ** 2).sum())
+        """Misfit of some measurements, and of their factors, in units of the Rician standard deviation of each."""
+        squares = self._residual(predicted, rician_sd(predicted, self.noise_sd)) ** 2
+        return float(squares[: len(rows)][rows].sum() + squares[len(rows) :].sum())
 
-    def _apart(self, values: Floats, weight: Floats | float = 1.0) -> Floats:
-        """C^(-1/2) values, (M,) or (M, P), for every series' covariance C = I + v vᵀ of its shared scale error v."""
-        if not self.series:
-            return values
-        shared = self.signal * weight
-        values = values.copy()
+    def _residual(self, predicted: Floats, sd: Floats) -> Floats:
+        mean, measured = rician_mean(predicted, self.noise_sd) / sd, self.signal / sd
+        misfit, strain = mean - measured, []
+        for (rows, _), factor, tie in self._factors(mean, measured):
+            misfit[rows] = factor * mean[rows] - measured[rows]
+            strain.append(tie * (factor - 1))
+        return np.concatenate([misfit, strain])
+
+    def _factors(self, mean: Floats, measured: Floats) -> Iterator[tuple[tuple[NDArray[np.int64], int], float, float]]:
+        """Every series, the factor that fits it best, and how tightly that is tied to one."""
         for rows, count in self.series:
-            length = float(np.linalg.norm(shared[rows]))
-            along = shared[rows] / max(length, 1e-12)
-            shrink = 1 - 1 / np.sqrt(1 + length**2 / count)
-            values[rows] -= shrink * np.multiply.outer(along, along @ values[rows])
-        return values
+            tie, m = np.sqrt(count) / self.noise_sd, mean[rows]
+            yield (rows, count), float((m @ measured[rows] + tie**2) / (m @ m + tie**2)), tie
 
 
 def objective(problem: Problem, target: Target, point: Point) -> float:
