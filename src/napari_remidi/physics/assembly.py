@@ -30,6 +30,7 @@ class Topology:
     rows, columns : (e,) the symmetric matrices' entries, each pair once, rows <= columns
     gather : (e, 10 m) sparse, sums the element integrals that fall on an entry
     row_ends, column_of, entry_of : the full symmetric matrix in CSR form, `entry_of` pointing into the e entries
+    linked : (k,) the entries of extra node pairs, which surface integrals couple; empty where there are none
     """
 
     tetrahedra: Tensor
@@ -40,17 +41,28 @@ class Topology:
     row_ends: Tensor
     column_of: Tensor
     entry_of: Tensor
+    linked: Tensor
 
     @classmethod
-    def of(cls, tetrahedra: NDArray[np.int64], device: torch.device | str = "cpu") -> "Topology":
-        """Find the pattern of a mesh's tetrahedra, (m, 4)."""
+    def of(
+        cls,
+        tetrahedra: NDArray[np.int64],
+        device: torch.device | str = "cpu",
+        extra: NDArray[np.int64] | None = None,
+    ) -> "Topology":
+        """Find the pattern of a mesh's tetrahedra, (m, 4), and of extra pairs of their nodes, (k, 2)."""
         tets = np.asarray(tetrahedra, dtype=np.int64)
         nodes = int(tets.max()) + 1
-        pairs = np.sort(tets[:, PAIRS.numpy()].reshape(-1, 2), axis=1)
-        keys, entry = np.unique(pairs[:, 0] * nodes + pairs[:, 1], return_inverse=True)
+        pairs = tets[:, PAIRS.numpy()].reshape(-1, 2)
+        inside = len(pairs)
+        if extra is not None:
+            pairs = np.concatenate([pairs, extra])
+        pairs = np.sort(pairs, axis=1)
+        keys, where = np.unique(pairs[:, 0] * nodes + pairs[:, 1], return_inverse=True)
+        entry, linked = np.split(where.ravel(), [inside])
         rows, columns = np.divmod(keys, nodes)
         count = len(keys)
-        gather = sp.csr_matrix((np.ones(len(entry)), (entry.ravel(), np.arange(len(entry)))), (count, len(entry)))
+        gather = sp.csr_matrix((np.ones(len(entry)), (entry, np.arange(len(entry)))), (count, len(entry)))
         off = rows != columns
         order = np.arange(count)
         full = sp.csr_matrix(
@@ -73,7 +85,7 @@ class Topology:
         kinds = {dtype: sums(dtype) for dtype in (torch.float32, torch.float64)}
         return cls(
             tensor(tets), nodes, tensor(rows), tensor(columns), kinds,
-            tensor(full.indptr), tensor(full.indices), tensor(full.data - 1),
+            tensor(full.indptr), tensor(full.indices), tensor(full.data - 1), tensor(linked),
         )  # fmt: skip
 
     def entries(self, points: Tensor) -> Tensor:

@@ -7,7 +7,9 @@ With barycentric coordinates λ and volume V of an element with nodes x_0..x_3,
     moment        J_ab,c = ∫ x_c λa λb    = V [(1 + δab) X_c + (x_a + x_b)_c + 2 δab x_a,c] / 120,   X = Σ x_a
 
 from ∫ λa λb λc = V (1 + δab + δbc + δac + 2 δabc) / 120. All are symmetric, so an element has ten numbers for each,
-in the order of `PAIRS`.
+in the order of `PAIRS`. On a triangle of area A between or around compartments, for permeable and relaxing walls,
+
+    face mass      F_ab   = ∫ λa λb dA     = A (1 + δab) / 12.
 """
 
 import torch
@@ -15,20 +17,27 @@ from torch import Tensor
 
 PAIRS = torch.tensor([[0, 0], [1, 1], [2, 2], [3, 3], [0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]])
 MATRICES = 5  # mass, stiffness, three moments
+FACE_MASS = (torch.ones(3, 3, dtype=torch.float64) + torch.eye(3, dtype=torch.float64)) / 12  # for unit area
 
 
-def element_matrices(corners: Tensor) -> Tensor:
-    """Mass, stiffness (unit diffusivity) and the three moment matrices of every element.
+def element_matrices(corners: Tensor, diffusivity: Tensor | None = None) -> Tensor:
+    """Mass, stiffness and the three moment matrices of every element.
 
     Parameters
     ----------
     corners : (m, 4, 3) µm, the nodes of each tetrahedron
+    diffusivity : symmetric D in V ∇λa·D∇λb, (3, 3) or (m, 3, 3); one by default
 
     Returns
     -------
     (m, 10, 5), pairs in the order of `PAIRS`; columns mass (µm³), stiffness (µm), moments x, y, z (µm⁴)
     """
-    return _element_values(corners, *_volume_and_gradients(corners))
+    return _element_values(corners, *_volume_and_gradients(corners), diffusivity)
+
+
+def face_areas(corners: Tensor) -> Tensor:
+    """Areas of triangles, (k, 3, 3) µm -> (k,) µm²; times `FACE_MASS` they are the face mass matrices."""
+    return torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(dim=-1) / 2
 
 
 def element_tangents(corners: Tensor, velocity: Tensor) -> Tensor:
@@ -77,10 +86,11 @@ def _moment(corners: Tensor, same: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return (1 + same)[:, None] * total + first + second + 2 * same[:, None] * first
 
 
-def _element_values(corners: Tensor, volume: Tensor, gradients: Tensor) -> Tensor:
+def _element_values(corners: Tensor, volume: Tensor, gradients: Tensor, diffusivity: Tensor | None) -> Tensor:
     a, b = PAIRS.to(corners.device).T
     same = (a == b).to(corners.dtype)
     mass = volume[:, None] * (1 + same) / 20
-    stiffness = volume[:, None] * (gradients[:, a] * gradients[:, b]).sum(-1)
+    flux = gradients if diffusivity is None else gradients @ diffusivity
+    stiffness = volume[:, None] * (gradients[:, a] * flux[:, b]).sum(-1)
     moments = _moment(corners, same, a, b) * volume[:, None, None] / 120
     return torch.cat([mass[..., None], stiffness[..., None], moments], dim=-1)
