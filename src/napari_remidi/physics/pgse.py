@@ -13,7 +13,7 @@ any number of parameters needs only the adjoint trajectory a(t) = e^{−(δ−t)
          − Σ_ij Re conj(w_i) φ_ij dΛ_ij v_j,
 
 φ the divided difference of e^{−(Δ−δ)λ}: one r × r matrix per measurement, contracted with the tangents of
-`reduced_tangents`.
+`reduced_tangents`. Where a block has a lead time, start and detection decay freely for as long, c → e^{−lead D Λ} c.
 """
 
 import math
@@ -179,16 +179,32 @@ class _Pulse:
         middle = _outer(w[:, :, None].conj(), v[:, :, None], columns)[0]
         on_decay = -(outer_real + _divided_difference(self.decay, self.block.gap) * middle)
         begin = adjoint[:, :, 0].real.transpose(1, 2)
+        on_start = begin[:, :columns]
         on_detect = begin / self.model.amount.to(begin) if self.closed else begin[:, columns:]
-        return on_decay, self.block.strength[..., None, None] * outer_imag, begin[:, :columns], on_detect
+        if self.block.lead is not None:
+            # before the pulse start and detection decay as e^{−lead Λ}, whose derivative is −φ(λi, λj) dΛ_ij
+            pairs = on_start[..., None] * self.start + on_detect[..., None] * self.detect
+            on_decay = on_decay - _divided_difference(self.decay, self.block.lead) * pairs
+            on_start, on_detect = (self._lead.transpose(1, 2) * side for side in (on_start, on_detect))
+        return on_decay, self.block.strength[..., None, None] * outer_imag, on_start, on_detect
 
     def _columns(self) -> Tensor:
-        columns = self.block.strength.shape[1]
-        begin = (self.axes.transpose(1, 2) @ self.start)[..., None].expand(-1, -1, columns)
+        begin = self._begin(self.start)
         if not self.closed:
-            detect = (self.axes.transpose(1, 2) @ self.detect)[..., None].expand(-1, -1, columns)
-            begin = torch.cat([begin, detect], dim=-1)
+            begin = torch.cat([begin, self._begin(self.detect)], dim=-1)
         return torch.complex(begin, torch.zeros_like(begin))
+
+    def _begin(self, weights: Tensor) -> Tensor:
+        """Start or detection at the pulse's beginning, in the eigenbasis of the gradient, (G, r, C)."""
+        if self.block.lead is None:
+            return (self.axes.transpose(1, 2) @ weights)[..., None].expand(-1, -1, self.block.strength.shape[1])
+        return self.axes.transpose(1, 2) @ (self._lead * weights[:, None])
+
+    @property
+    def _lead(self) -> Tensor:
+        """Decay before the first pulse, and after the second, (G, r, C)."""
+        assert self.block.lead is not None
+        return torch.exp(-self.block.lead[:, None, :] * self.decay[:, None])
 
     def _march(self, columns: Tensor, steps: int) -> Iterator[Tensor]:
         """States after each Strang step, in the eigenbasis of the gradient."""

@@ -24,6 +24,7 @@ class PulseBlock:
     gap : (G, C) Δ − δ in ms
     measurement : (G, C) row of the protocol, −1 in padding
     sign : (G, C) −1 where the measurement's own direction is the opposite one
+    lead : (G, C) ms of free decay before the first pulse, and as much after the second; None for none
     """
 
     delta: float
@@ -32,6 +33,7 @@ class PulseBlock:
     gap: Tensor
     measurement: Tensor
     sign: Tensor
+    lead: Tensor | None = None
 
     def part(self, groups: slice) -> "PulseBlock":
         """Some of the directions."""
@@ -42,11 +44,17 @@ class PulseBlock:
             self.gap[groups],
             self.measurement[groups],
             self.sign[groups],
+            None if self.lead is None else self.lead[groups],
         )
 
 
-def pulse_blocks(protocol: "Protocol", device: torch.device, dtype: torch.dtype = torch.float32) -> list[PulseBlock]:
-    """Group a protocol's weighted measurements by pulse duration and direction.
+def pulse_blocks(
+    protocol: "Protocol",
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    lead: NDArray[np.float64] | None = None,
+) -> list[PulseBlock]:
+    """Group a protocol's weighted measurements by pulse duration and direction; `lead` is theirs, (M,) ms.
 
     Opposite directions give the same signal (its real part), so they share a block; measurements without gradient
     belong to none, their signal is one.
@@ -82,6 +90,7 @@ def pulse_blocks(protocol: "Protocol", device: torch.device, dtype: torch.dtype 
                 columns(np.where(held, gap, 0.0)),
                 torch.as_tensor(measurement, device=device),
                 columns(turned),
+                None if lead is None else columns(np.where(held, lead[measurement], 0.0)),
             )
         )
     return blocks
