@@ -3,18 +3,22 @@
 `TetMesh` (checked tetrahedra) -> `assembly` (finite-element matrices) -> `modes` (low Laplacian eigenmodes, sparse
 or in a shipped basis) -> `reduced` (small dense matrices and their tangents) -> `pgse` (signal and Jacobian of
 every measurement). `simulate` runs the whole way for one mesh and one protocol.
+
+`Substrate` (a mesh whose compartments differ in diffusivity, T2 and spin density, with walls that spins may pass) ->
+`doubling` (nodes of their own for every compartment) -> `pieces` (parts between which nothing passes) -> the same way.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from napari_remidi.physics.mesh import TetMesh
+from napari_remidi.physics.substrate import Compartment, Substrate
 
 if TYPE_CHECKING:
     from napari_remidi.physics.devices import choose_device as choose_device
     from napari_remidi.physics.simulation import simulate as simulate
 
-__all__ = ["TetMesh", "choose_device", "simulate"]
+__all__ = ["Compartment", "Substrate", "TetMesh", "choose_device", "simulate"]
 
 _FILE_OF = {"choose_device": "devices", "simulate": "simulation"}
 

@@ -116,10 +116,17 @@ def pieces(substrate: Substrate, device: torch.device | str = "cpu") -> tuple[Pi
     """
     doubled = Doubled.of(substrate)
     part = doubled.parts()
-    return tuple(_piece(substrate, doubled, part == index, device) for index in range(part.max() + 1))
+    relaxing = _relaxing_faces(substrate, doubled)
+    return tuple(_piece(substrate, doubled, relaxing, part == index, device) for index in range(part.max() + 1))
 
 
-def _piece(substrate: Substrate, doubled: Doubled, inside: NDArray[np.bool_], device: torch.device | str) -> Piece:
+def _piece(
+    substrate: Substrate,
+    doubled: Doubled,
+    relaxing_faces: tuple[Ints, Ints],
+    inside: NDArray[np.bool_],
+    device: torch.device | str,
+) -> Piece:
     mesh = substrate.mesh
     used, tets = np.unique(doubled.corners[inside], return_inverse=True)
     node, labels = doubled.node[used], mesh.labels[inside]
@@ -127,7 +134,7 @@ def _piece(substrate: Substrate, doubled: Doubled, inside: NDArray[np.bool_], de
     permeable, across = permeable_walls(
         np.searchsorted(used, doubled.walls[crossed]), doubled.interface[crossed], mesh.labels[doubled.sides[crossed]]
     )
-    faces, owners = _relaxing_faces(substrate, doubled)
+    faces, owners = relaxing_faces
     own = inside[owners]
     relaxing, along = relaxing_walls(np.searchsorted(used, faces[own]), mesh.labels[owners[own]])
     return Piece(
