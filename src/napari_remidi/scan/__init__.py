@@ -2,8 +2,17 @@
 
 `image` reads the volume and turns it to canonical order; `readers` finds the files with its gradients, `gradients` and
 `bids` read them, `orientation` takes directions to world axes, `timing` holds presets and unit checks; `shells` groups
-measurements, `normalisation` forms S/S0, `tensor` gives a voxel's principal direction,
-`smooth` its noise.
+__all__ = [
+    "PRESETS",
+    "Protocol",
+    "Scan",
+    "Shell",
+    "Timing",
+    "Waveform",
+    "noise_of",
+    "principal_direction",
+    "spread_directions",
+]
 
 >>> import numpy as np
 >>> protocol = Protocol.pgse([0, 1000, 1000], [[0, 0, 0], [1, 0, 0], [0, 0, 1]], delta=10.6, Delta=43.1)
@@ -18,5 +27,16 @@ from napari_remidi.scan.shells import Shell
 from napari_remidi.scan.smooth import noise_of
 from napari_remidi.scan.tensor import principal_direction
 from napari_remidi.scan.timing import PRESETS, Timing
+from napari_remidi.scan.waveform import Waveform
 
-__all__ = ["PRESETS", "Protocol", "Scan", "Shell", "Timing", "noise_of", "principal_direction", "spread_directions"]
+__all__ = [
+    "PRESETS",
+    "Protocol",
+    "Scan",
+    "Shell",
+    "Timing",
+    "Waveform",
+    "noise_of",
+    "principal_direction",
+    "spread_directions",
+]
