@@ -64,7 +64,7 @@ def pulse_blocks(
     blocks = []
     for delta in np.unique(protocol.delta[weighted]):
         rows = weighted[protocol.delta[weighted] == delta]
-        sign = _hemisphere(vectors[rows])
+        sign = hemisphere(vectors[rows])
         axes = vectors[rows] * sign[:, None]
         keys = np.round(axes, 5) + 0.0
         _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
@@ -96,7 +96,7 @@ def pulse_blocks(
     return blocks
 
 
-def _hemisphere(vectors: np.ndarray) -> np.ndarray:
+def hemisphere(vectors: np.ndarray) -> np.ndarray:
     """1 or −1, so that the product's first component that is not zero is positive."""
     leading = np.take_along_axis(vectors, np.argmax(np.abs(vectors) > 1e-6, axis=1)[:, None], axis=1)
     return np.where(leading[:, 0] < 0, -1.0, 1.0)

@@ -117,7 +117,7 @@ class Protocol:
         )
         te = np.concatenate([np.full(len(part), np.nan) if part.te is None else part.te for part in both])
         waves = [wave for part in both for wave in part.waveforms or (None,) * len(part)]
-        sources = "; ".join(dict.fromkeys(part.timing_source for part in both))
+        sources = "; ".join(dict.fromkeys(word for part in both for word in part.timing_source.split("; ")))
         unknown = self.te is None and other.te is None
         return Protocol(b, g, delta, Delta, None if unknown else te, sources, _or_none(tuple(waves)))
 

@@ -1,0 +1,150 @@
+"""Time steps for gradients of any course: every factor of a step is diagonal in some fixed basis.
+
+v' = −(Λ + i Σ_x g_x(t) A_x) v, with Λ diagonal in the modes and A_x, the position along an axis, real symmetric. A step
+of τ is the symmetric product
+
+    e^{−Λτ/2} e^{−i g_1 A_1 τ/2} … e^{−i g_X A_X τ} … e^{−i g_1 A_1 τ/2} e^{−Λτ/2}      (Strang)
+
+with each factor a pointwise product in its eigenbasis, so that columns share the bases and each has its own τ and g;
+from one basis to the next leads a fixed real r × r matrix. Its error is even in τ (Richardson from N and 2N steps
+leaves τ⁴), and it is its own transpose, so that the adjoint runs through the same steps backwards. Where no gradient
+acts a step is exact, however long.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from napari_remidi.physics.devices import algebra_device
+from napari_remidi.physics.reduced import ReducedModel
+from napari_remidi.physics.waveform_blocks import WaveformBlock
+
+PHASE_STEP = 0.5  # rad, the largest phase that a step of the coarse sweep may turn
+FEWEST = 16  # steps of the coarse sweep for the time under gradient
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Steps of every course: τ (W, N) ms and relative gradient (W, N, X), padded with steps of no duration."""
+
+    tau: Tensor
+    rate: Tensor
+
+    def __len__(self) -> int:
+        return self.tau.shape[1]
+
+    @cached_property
+    def acting(self) -> Tensor:
+        """Steps with a gradient, (W, N)."""
+        return self.rate.any(-1)
+
+    @cached_property
+    def resting(self) -> Tensor:
+        """Steps that last and have no gradient, (W, N)."""
+        return ~self.acting & (self.tau > 0)
+
+    @cached_property
+    def weights(self) -> Tensor:
+        """Trapezoidal weights of the N + 1 states in ∫ dt under gradient and in ∫ g_x dt, (W, N + 1, 1 + X)."""
+        steps = self.tau[..., None] * torch.cat([self.acting[..., None], self.rate], dim=-1)
+        return (pad(steps, (0, 0, 1, 0)) + pad(steps, (0, 0, 0, 1))) / 2
+
+
+def grid_of(block: WaveformBlock, reach: Tensor, refine: int, halved: bool = False) -> Grid:
+    """Steps of a block's courses: `PHASE_STEP` and 1/`FEWEST` of the time under gradient at most, both over `refine`.
+
+    `reach`, (X,) µm, is the largest |position| along the axes; `halved` cuts every step under gradient in two.
+    """
+    strength = block.strength.abs().double().cpu()
+    peak = torch.zeros(len(block.duration), dtype=torch.float64)
+    peak.scatter_reduce_(0, block.which.flatten(), strength.flatten(), "amax")
+    turn = peak[:, None] * block.duration * (block.course.abs() * reach).sum(-1)
+    acting = (block.course != 0).any(-1) & (block.duration > 0)
+    longest = (block.duration * acting).sum(1, keepdim=True) / FEWEST
+    steps = torch.maximum(turn / PHASE_STEP, block.duration / longest)
+    # an interval without gradient is one exact step
+    whole = (refine * steps - 1e-9).ceil().clamp_min(refine) * (2 if halved else 1)
+    count = torch.where(acting, whole, block.duration > 0).long()
+    used = block.which.unique().tolist()
+    total = int(count[used].sum(1).max())
+    tau = torch.zeros(len(count), total, dtype=torch.float64)
+    rate = torch.zeros(len(count), total, block.course.shape[-1], dtype=torch.float64)
+    for w in used:
+        interval = torch.repeat_interleave(torch.arange(count.shape[1]), count[w])
+        tau[w, : len(interval)] = (block.duration[w] / count[w].clamp_min(1))[interval]
+        rate[w, : len(interval)] = block.course[w, interval]
+    return Grid(tau, rate)
+
+
+class Splitting:
+    """A part of a block in a reduced model, ready to propagate columns, (G, r, C) complex, in the modes."""
+
+    def __init__(self, model: ReducedModel, block: WaveformBlock, diffusivity: float, rotation: Tensor | None) -> None:
+        real, device = block.strength.dtype, block.strength.device
+        self.block = block
+        self.decay = (diffusivity * model.decay).to(device, real)
+        self.position = model.position.to(device, real)
+        self.start, self.detect = (vector.to(device, real) for vector in (model.start, model.detect))
+        self.axes = block.axes if rotation is None else block.axes @ rotation.to(block.axes)
+        # float64: over thousands of steps float32 eigenvectors, orthogonal to 1e-6, would lose a part in a thousand
+        algebra = algebra_device(device)
+        along = torch.einsum("gxc,cij->gxij", self.axes.to(algebra, torch.float64), model.position.to(algebra).double())
+        values, bases = torch.linalg.eigh(along)
+        self.reach = values.abs().amax((0, 2)).cpu()
+        self.phase = values.to(device, real)
+        across = [bases[:, 0].mT, *(bases[:, x].mT @ bases[:, x - 1] for x in range(1, bases.shape[1]))]
+        self.across = [matrix.to(device, real) for matrix in across]
+        self.back = bases[:, 0].to(device, real)
+
+    def columns(self, vector: Tensor) -> Tensor:
+        """One real vector, (r,), in every column."""
+        groups, count = self.block.which.shape
+        wide = vector[None, :, None].expand(groups, -1, count)
+        return torch.complex(wide, torch.zeros_like(wide)).contiguous()
+
+    def march(self, state: Tensor, grid: Grid, backward: bool = False) -> Iterator[Tensor]:
+        """States after each step, forwards from the beginning or backwards from the end."""
+        steps = range(len(grid))
+        for n in reversed(steps) if backward else steps:
+            tau, rate = self.at(grid, n)
+            half = torch.exp(-tau[:, None] / 2 * self.decay[:, None])
+            state = state * half
+            if grid.acting[:, n].any():
+                state = self._turn(state, tau, rate)
+            state = state * half
+            yield state
+
+    def at(self, grid: Grid, n: int) -> tuple[Tensor, Tensor]:
+        """τ (G, C) and gradient along the axes (G, C, X), rad/(µm ms), of every column's step n."""
+        tau, rate = (values[:, n][self.block.which].to(self.block.strength) for values in (grid.tau, grid.rate))
+        return tau, rate * self.block.strength[..., None]
+
+    def _turn(self, state: Tensor, tau: Tensor, rate: Tensor) -> Tensor:
+        """The step's phases about every axis, symmetric: half, half, ..., whole, ..., half, half."""
+        last = len(self.across) - 1
+        phases = []
+        for x, matrix in enumerate(self.across):
+            angle = -(tau * rate[..., x])[:, None] * self.phase[:, x, :, None] / (1 if x == last else 2)
+            phases.append(torch.polar(torch.ones_like(angle), angle))
+            state = real_product(matrix, state) * phases[-1]
+        for x in range(last, 0, -1):
+            state = real_product(self.across[x].mT, state) * phases[x - 1]
+        return real_product(self.back, state)
+
+
+def real_product(matrix: Tensor, columns: Tensor) -> Tensor:
+    """A real matrix times complex columns, (G, r, r) @ (G, r, C), as one real product."""
+    pairs = torch.view_as_real(columns.contiguous())
+    return torch.view_as_complex((matrix @ pairs.flatten(2)).reshape(pairs.shape))
+
+
+def overlap(decay: Tensor, time: Tensor) -> Tensor:
+    """∫₀ᵀ e^{−(T−s)λ_i} e^{−sλ_j} ds for every T, (k,) -> (k, r, r), without cancellation."""
+    lowest, gap = torch.minimum(decay[:, None], decay), (decay[:, None] - decay).abs()
+    time = time[:, None, None]
+    x = time * gap
+    return time * torch.exp(-time * lowest) * torch.where(x < 1e-3, 1 - x / 2, -torch.expm1(-x) / x.clamp_min(1e-3))
