@@ -24,7 +24,7 @@ from napari_remidi.physics.reduced import ReducedModel
 from napari_remidi.physics.waveform_blocks import WaveformBlock
 
 PHASE_STEP = 0.5  # rad, the largest phase that a step of the coarse sweep may turn
-FEWEST = 16  # steps of the coarse sweep for the time under gradient
+FEWEST = 8  # steps of the coarse sweep between two rests
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class Grid:
 
 
 def grid_of(block: WaveformBlock, reach: Tensor, refine: int, halved: bool = False) -> Grid:
-    """Steps of a block's courses: `PHASE_STEP` and 1/`FEWEST` of the time under gradient at most, both over `refine`.
+    """Steps of a block's courses: `PHASE_STEP` and 1/`FEWEST` of the time between rests at most, both over `refine`.
 
     `reach`, (X,) µm, is the largest |position| along the axes; `halved` cuts every step under gradient in two.
     """
@@ -64,8 +64,9 @@ def grid_of(block: WaveformBlock, reach: Tensor, refine: int, halved: bool = Fal
     peak.scatter_reduce_(0, block.which.flatten(), strength.flatten(), "amax")
     turn = peak[:, None] * block.duration * (block.course.abs() * reach).sum(-1)
     acting = (block.course != 0).any(-1) & (block.duration > 0)
-    longest = (block.duration * acting).sum(1, keepdim=True) / FEWEST
-    steps = torch.maximum(turn / PHASE_STEP, block.duration / longest)
+    run = pad((acting[:, 1:] != acting[:, :-1]).long(), (1, 0)).cumsum(1)  # number of the rest, or of what lies between
+    longest = torch.zeros_like(block.duration).scatter_add_(1, run, block.duration).gather(1, run) / FEWEST
+    steps = torch.maximum(turn / PHASE_STEP, block.duration / longest.clamp_min(1e-300))
     # an interval without gradient is one exact step
     whole = (refine * steps - 1e-9).ceil().clamp_min(refine) * (2 if halved else 1)
     count = torch.where(acting, whole, block.duration > 0).long()
@@ -85,7 +86,7 @@ class Splitting:
 
     def __init__(self, model: ReducedModel, block: WaveformBlock, diffusivity: float, rotation: Tensor | None) -> None:
         real, device = block.strength.dtype, block.strength.device
-        self.block = block
+        self.block, self.which = block, block.which.to(device)
         self.decay = (diffusivity * model.decay).to(device, real)
         self.position = model.position.to(device, real)
         self.start, self.detect = (vector.to(device, real) for vector in (model.start, model.detect))
@@ -108,20 +109,16 @@ class Splitting:
 
     def march(self, state: Tensor, grid: Grid, backward: bool = False) -> Iterator[Tensor]:
         """States after each step, forwards from the beginning or backwards from the end."""
+        taus, rates, acting = grid.tau.to(self.phase), grid.rate.to(self.phase), grid.acting.any(0).tolist()
         steps = range(len(grid))
         for n in reversed(steps) if backward else steps:
-            tau, rate = self.at(grid, n)
+            tau = taus[:, n][self.which]
             half = torch.exp(-tau[:, None] / 2 * self.decay[:, None])
             state = state * half
-            if grid.acting[:, n].any():
-                state = self._turn(state, tau, rate)
+            if acting[n]:
+                state = self._turn(state, tau, rates[:, n][self.which] * self.block.strength[..., None])
             state = state * half
             yield state
-
-    def at(self, grid: Grid, n: int) -> tuple[Tensor, Tensor]:
-        """τ (G, C) and gradient along the axes (G, C, X), rad/(µm ms), of every column's step n."""
-        tau, rate = (values[:, n][self.block.which].to(self.block.strength) for values in (grid.tau, grid.rate))
-        return tau, rate * self.block.strength[..., None]
 
     def _turn(self, state: Tensor, tau: Tensor, rate: Tensor) -> Tensor:
         """The step's phases about every axis, symmetric: half, half, ..., whole, ..., half, half."""
