@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from napari_remidi.results import reconstruct as reconstruct
     from napari_remidi.scan import Protocol as Protocol
     from napari_remidi.scan import Scan as Scan
+    from napari_remidi.scan import Waveform as Waveform
     from napari_remidi.shapes import Prior as Prior
 
 _ROOM_OF = {
     "Protocol": "scan",
     "Scan": "scan",
+    "Waveform": "scan",
     "TetMesh": "physics",
     "simulate": "physics",
     "Prior": "shapes",

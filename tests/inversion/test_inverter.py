@@ -8,7 +8,7 @@ from napari_remidi.inversion import Inverter, Iterate, Settings
 from napari_remidi.inversion.rotation import rotations_about
 from napari_remidi.physics import TetMesh, simulate
 from napari_remidi.results import chamfer, inverter_for, reconstruct
-from napari_remidi.scan import Protocol
+from napari_remidi.scan import Protocol, Waveform
 from napari_remidi.shapes import Prior
 
 NOISE = 0.01
@@ -115,6 +115,16 @@ def test_a_protocol_without_timing_is_refused(protocol) -> None:
     untimed = Protocol.pgse(protocol.bvals, protocol.bvecs, None, None)
     with pytest.raises(TimingError, match="HCP WU-Minn"):
         inverter_for(untimed, "axon")
+
+
+def test_waveforms_are_refused_with_the_remedy(protocol) -> None:
+    mixed = protocol + Protocol.of_waveforms([Waveform.spherical(20, 25, b=1000)])
+    message = (
+        r"^1 of 169 measurements have waveforms, and a reconstruction takes pulsed ones: keep those, "
+        r"protocol\.subset\(~protocol\.is_waveform\)$"
+    )
+    with pytest.raises(InputError, match=message):
+        inverter_for(mixed, "axon")
 
 
 def test_tissue_needs_open_ends(protocol) -> None:

@@ -56,6 +56,11 @@ class Inverter:
     def __init__(self, protocol: "Protocol", prior: "Prior", settings: Settings | None = None) -> None:
         self.protocol, self.prior, self.settings = protocol, prior, settings or Settings()
         protocol.require_timing()
+        if waves := int(protocol.is_waveform.sum()):
+            raise InputError(
+                f"{waves} of {len(protocol)} measurements have waveforms, and a reconstruction takes pulsed ones: keep "
+                "those, protocol.subset(~protocol.is_waveform)"
+            )
         if self.settings.model == "voxel" and prior.ends != "open":
             raise PriorError(
                 f"model 'voxel' needs a prior of axons with open ends, and {prior.name!r} has closed ones: "

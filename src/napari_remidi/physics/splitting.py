@@ -25,6 +25,7 @@ from napari_remidi.physics.waveform_blocks import WaveformBlock
 
 PHASE_STEP = 0.5  # rad, the largest phase that a step of the coarse sweep may turn
 FEWEST = 8  # steps of the coarse sweep between two rests
+ACCURACY = 1e-2  # of the coarse sweep; the extrapolated one's is a hundredth of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,19 +55,52 @@ class Grid:
         return (pad(steps, (0, 0, 1, 0)) + pad(steps, (0, 0, 0, 1))) / 2
 
 
-def grid_of(block: WaveformBlock, reach: Tensor, refine: int, halved: bool = False) -> Grid:
-    """Steps of a block's courses: `PHASE_STEP` and 1/`FEWEST` of the time between rests at most, both over `refine`.
+@dataclass(frozen=True, eq=False)
+class Extent:
+    """What decides how long a step may be, along each of X axes.
 
-    `reach`, (X,) µm, is the largest |position| along the axes; `halved` cuts every step under gradient in two.
+    Attributes
+    ----------
+    reach : largest |position|, µm
+    spread : mean square position of the start, µm²
+    mobility : cᵀ A Λ A c / |c|² of the start c: the diffusivity, by a sum rule, where enough modes are kept, µm²/ms
+    """
+
+    reach: Tensor
+    spread: Tensor
+    mobility: Tensor
+
+    @classmethod
+    def of(cls, position: Tensor, decay: Tensor, start: Tensor) -> "Extent":
+        """The largest along each axis: position (G, X, r, r), decay (r,), start (r,)."""
+        weight = (position @ (start / start.norm())).square()
+        return cls(*(
+            values.amax(0).cpu()
+            for values in (torch.linalg.matrix_norm(position, 2), weight.sum(-1), weight @ decay)
+        ))  # fmt: skip
+
+
+def grid_of(block: WaveformBlock, extent: Extent, refine: int, halved: bool = False) -> Grid:
+    """Steps of a block's courses, `refine` times as many as needed; `halved` cuts every one under gradient in two.
+
+    A step of τ adds about τ²/6 ∫ q² D dt to the exponent of the signal, or τ ∫ q²⟨x²⟩ dt where spins meet the walls
+    several times during it: the smaller of the two may be `ACCURACY`, before Richardson's extrapolation.
     """
     strength = block.strength.abs().double().cpu()
     peak = torch.zeros(len(block.duration), dtype=torch.float64)
     peak.scatter_reduce_(0, block.which.flatten(), strength.flatten(), "amax")
-    turn = peak[:, None] * block.duration * (block.course.abs() * reach).sum(-1)
+    turn = peak[:, None] * block.duration * (block.course.abs() * extent.reach).sum(-1)
+    energy = peak[:, None].square() * (block.course.square() * block.duration[..., None]).sum(1)  # ∫ q² dt, (W, X)
+    free, bounded = (
+        (energy * weight).sum(-1, keepdim=True).clamp_min(1e-300) for weight in (extent.mobility, extent.spread)
+    )
     acting = (block.course != 0).any(-1) & (block.duration > 0)
     run = pad((acting[:, 1:] != acting[:, :-1]).long(), (1, 0)).cumsum(1)  # number of the rest, or of what lies between
-    longest = torch.zeros_like(block.duration).scatter_add_(1, run, block.duration).gather(1, run) / FEWEST
-    steps = torch.maximum(turn / PHASE_STEP, block.duration / longest.clamp_min(1e-300))
+    between = torch.zeros_like(block.duration).scatter_add_(1, run, block.duration).gather(1, run)
+    longest = torch.minimum(
+        between.clamp_min(1e-300) / FEWEST, torch.maximum((6 * ACCURACY / free).sqrt(), ACCURACY / bounded)
+    )
+    steps = torch.maximum(turn / PHASE_STEP, block.duration / longest)
     # an interval without gradient is one exact step
     whole = (refine * steps - 1e-9).ceil().clamp_min(refine) * (2 if halved else 1)
     count = torch.where(acting, whole, block.duration > 0).long()
@@ -95,7 +129,8 @@ class Splitting:
         algebra = algebra_device(device)
         along = torch.einsum("gxc,cij->gxij", self.axes.to(algebra, torch.float64), model.position.to(algebra).double())
         values, bases = torch.linalg.eigh(along)
-        self.reach = values.abs().amax((0, 2)).cpu()
+        rates, start = (diffusivity * model.decay).to(algebra).double(), model.start.to(algebra).double()
+        self.extent = Extent.of(along, rates, start)
         self.phase = values.to(device, real)
         across = [bases[:, 0].mT, *(bases[:, x].mT @ bases[:, x - 1] for x in range(1, bases.shape[1]))]
         self.across = [matrix.to(device, real) for matrix in across]

@@ -10,6 +10,7 @@ The integral is the trapezoidal rule at the steps under gradient and exact betwe
 extrapolated from steps and half steps (Richardson).
 """
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Literal, overload
 
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from napari_remidi.physics.pgse import Sensitivity
 from napari_remidi.physics.reduced import ModelGradient, ReducedModel, ReducedTangents
-from napari_remidi.physics.splitting import Grid, Splitting, grid_of
+from napari_remidi.physics.splitting import Extent, Grid, Splitting, grid_of
 from napari_remidi.physics.waveform_adjoint import TIMES, Change, swept
 from napari_remidi.physics.waveform_blocks import WaveformBlock, waveform_blocks
 
@@ -112,7 +113,7 @@ def waveform_sensitivity(
     result = Sensitivity(real.new_zeros(len(real), len(tangents.start)), real, real.new_zeros(len(real), 3))
     size = len(model.decay)
     for block in blocks:
-        for part in _parts(block, size, _trajectory_size(model, block, refine)):
+        for part in _parts(block, size, _trajectory_size(model, block, diffusivity, refine)):
             splitting = Splitting(model, part, diffusivity, rotation)
             change = _adjoint(splitting, refine, torch.ones_like(part.strength), summed=False)
             held = part.measurement >= 0
@@ -156,7 +157,7 @@ def waveform_gradient(
     decay, position = weight.new_zeros(size, size), weight.new_zeros(3, size, size)
     start, detect = weight.new_zeros(size), weight.new_zeros(size)
     for block in blocks:
-        for part in _parts(block, size, _trajectory_size(model, block, refine)):
+        for part in _parts(block, size, _trajectory_size(model, block, diffusivity, refine)):
             splitting = Splitting(model, part, diffusivity, rotation)
             held = part.measurement >= 0
             weights = torch.where(held, weight[part.measurement.clamp_min(0)], 0.0)
@@ -170,7 +171,7 @@ def waveform_gradient(
 
 def _signal(splitting: Splitting, grid: Grid) -> Tensor:
     """S of every column, (G, C)."""
-    *_, end = splitting.march(splitting.columns(splitting.start), grid)
+    (end,) = deque(splitting.march(splitting.columns(splitting.start), grid), maxlen=1)
     return (end * splitting.detect[:, None]).sum(1)
 
 
@@ -182,8 +183,8 @@ def _adjoint(splitting: Splitting, refine: int, weights: Tensor, summed: bool) -
 
 def _grids(splitting: Splitting, refine: int) -> tuple[Grid, Grid]:
     """Steps and half steps."""
-    block, reach = splitting.block, splitting.reach
-    return grid_of(block, reach, refine), grid_of(block, reach, refine, halved=True)
+    block, extent = splitting.block, splitting.extent
+    return grid_of(block, extent, refine), grid_of(block, extent, refine, halved=True)
 
 
 def _parts(block: WaveformBlock, size: int, numbers: int) -> Iterator[WaveformBlock]:
@@ -199,11 +200,14 @@ def _parts(block: WaveformBlock, size: int, numbers: int) -> Iterator[WaveformBl
             yield block.part(slice(g, g + high), slice(c, c + wide))
 
 
-def _trajectory_size(model: ReducedModel, block: WaveformBlock, refine: int) -> int:
+def _trajectory_size(model: ReducedModel, block: WaveformBlock, diffusivity: float, refine: int) -> int:
     """Numbers per column that an adjoint sweep holds: its forward states, and its r × r products."""
-    reach = torch.linalg.matrix_norm(model.position.double(), 2).square().sum().sqrt().cpu()
+    position, decay, start = (tensor.double() for tensor in (model.position, diffusivity * model.decay, model.start))
+    widest = Extent.of(position[None], decay, start)
+    # along any axis no more than the three together
+    bound = Extent(*(v.sum().expand(block.course.shape[-1]) for v in (widest.reach, widest.spread, widest.mobility)))
     size = len(model.decay)
-    steps = len(grid_of(block, reach.expand(block.course.shape[-1]), refine, halved=True))
+    steps = len(grid_of(block, bound, refine, halved=True))
     return 2 * size * (steps + 4 * TIMES) + 6 * (1 + block.course.shape[-1]) * size**2
 
 
