@@ -1,0 +1,121 @@
+"""Derivative of one number, a weighted sum of all pulsed-gradient signals, with respect to the whole reduced model.
+
+The adjoint sweep of `pgse`, for Σ_m w_m S_m instead of every S_m: with v the forward and a the adjoint trajectory of
+each measurement, from a(δ) = w_m e^{−(Δ−δ)Λ} conj(w(δ)),
+
+    ∂/∂Λ = −Re ∫ a vᵀ dt − Σ_m w_m φ ∘ Re conj(w) vᵀ,        ∂/∂A_c = Σ_m g_c q Im ∫ a vᵀ dt.
+
+The products a vᵀ of all times and measurements of a direction add up while the adjoint marches back, in the
+eigenbasis of A_g: two more sweeps in all, and one r × r matrix per direction instead of one per measurement.
+"""
+
+import torch
+from torch import Tensor
+
+from napari_remidi.physics.pgse import STEPS, _divided_difference, _Pulse, _real_product
+from napari_remidi.physics.pulses import PulseBlock
+from napari_remidi.physics.reduced import ModelGradient, ReducedModel
+
+CHUNK_BYTES = 2**28  # of forward states kept for the way back
+Parts = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def pgse_gradient(
+    model: ReducedModel,
+    blocks: list[PulseBlock],
+    cotangent: Tensor,
+    diffusivity: float,
+    rotation: Tensor | None = None,
+) -> ModelGradient:
+    """Derivative of Σ_m w_m S_m.
+
+    Parameters
+    ----------
+    model : ReducedModel
+    blocks : from `pulse_blocks`; their dtype and device are used
+    cotangent : (M,) w
+    diffusivity : µm²/ms
+    rotation : (3, 3), body to world, as in `pgse_signal`
+
+    Returns
+    -------
+    ModelGradient in the model's dtype and on its device
+    """
+    like, size = model.position, model.position.shape[-1]
+    sums = [like.new_zeros(shape) for shape in ((size, size), (3, size, size), (size,), (size,))]
+    for block in blocks:
+        real, device = block.strength.dtype, block.strength.device
+        weight = torch.where(block.measurement >= 0, cotangent.to(device, real)[block.measurement], 0.0)
+        per_direction = (2 * STEPS[1] + 1) * size * block.strength.shape[1] * 4 * real.itemsize
+        chunk = max(1, int(CHUNK_BYTES / per_direction))
+        for first in range(0, len(block.directions), chunk):
+            groups = slice(first, first + chunk)
+            pulse = _Pulse(model, block.part(groups), diffusivity, rotation)
+            coarse, fine = (_gradient(pulse, weight[groups], steps) for steps in (pulse.steps, 2 * pulse.steps))
+            for total, f, c in zip(sums, fine, coarse, strict=True):
+                total += ((4 * f - c) / 3).to(like)
+    decay, position, start, detect = sums
+    return ModelGradient((decay + decay.T) / 2, (position + position.transpose(1, 2)) / 2, start, detect)
+
+
+def _gradient(pulse: _Pulse, weight: Tensor, steps: int) -> Parts:
+    """Derivative of the block's Σ w S, weights (G, C): decay, position, start, detect in the modes."""
+    columns, closed = weight.shape[1], pulse.closed
+    tau = pulse.block.delta / steps
+    strength = pulse.block.strength if closed else pulse.block.strength.repeat(1, 2)
+    half = _phases(pulse, strength, tau / 2)
+    diffuse = pulse.axes.transpose(1, 2) @ (torch.exp(-tau * pulse.decay)[:, None] * pulse.axes)
+    begin = pulse._columns()
+    forward = [begin, *pulse._march(begin, steps)]
+    last = pulse._to_modes(forward[-1])
+    v, w = last[..., :columns], last[..., columns:]
+    damped = pulse.gap * weight[:, None]
+    if closed:  # w = amount v: one trajectory stands for both, and counts twice
+        w = v * pulse.model.amount.to(v.real)
+        adjoint = pulse._from_modes(2 * damped * w.conj())
+    else:
+        adjoint = pulse._from_modes(torch.cat([damped * w.conj(), damped * v.conj()], dim=-1))
+
+    size = adjoint.shape[1]
+    on_diffuse, on_phase = weight.new_zeros(2, len(adjoint), size, size)
+    turning = -1j * strength[:, None]
+    _add_product(on_phase, adjoint, turning * forward[-1], tau / 2)
+    for index in reversed(range(steps)):
+        ahead = half * adjoint
+        _add_product(on_diffuse, ahead, half * forward[index], 1.0)
+        adjoint = half * _real_product(diffuse, ahead)
+        _add_product(on_phase, adjoint, turning * forward[index], tau if index else tau / 2)
+
+    both = pulse.axes @ torch.stack([on_diffuse, on_phase]) @ pulse.axes.transpose(1, 2)
+    on_decay = -_divided_difference(pulse.decay, torch.tensor([[tau]]).to(weight))[0, 0] * both[0].sum(0)
+    on_position = torch.einsum("gc,gij->cij", pulse.directions, both[1])
+    ends = pulse._to_modes(adjoint).real
+    on_start, on_detect = ends[..., :columns].sum((0, 2)), ends[..., columns:].sum((0, 2))
+    if closed:
+        on_start, on_detect = on_start / 2, on_start / 2 / pulse.model.amount.to(on_start)
+    return on_decay - _between_pulses(pulse, weight, v, w), on_position, on_start, on_detect
+
+
+def _phases(pulse: _Pulse, strength: Tensor, time: float) -> Tensor:
+    """e^{−i q p t} for the eigenvalues p of A_g, (G, r, columns)."""
+    angle = -time * strength[:, None] * pulse.phase[..., None]
+    return torch.polar(torch.ones_like(angle), angle)
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor, factor: float) -> None:
+    """Add factor · Re Σ left rightᵀ over the columns to the (G, r, r) total."""
+    a, b = (torch.view_as_real(x.resolve_conj().contiguous()).flatten(2) for x in (left, right.conj()))
+    total.baddbmm_(a, b.transpose(1, 2), alpha=factor)
+
+
+def _between_pulses(pulse: _Pulse, weight: Tensor, v: Tensor, w: Tensor) -> Tensor:
+    """Σ_m w_m φ ∘ Re conj(w) vᵀ, (r, r), one product for all measurements that share Δ − δ."""
+    gaps, which = pulse.block.gap.unique(return_inverse=True)
+    left = (weight[:, None] * w).transpose(1, 2)
+    right = v.transpose(1, 2)
+    phi = _divided_difference(pulse.decay, gaps[None])[0]
+    total = torch.zeros_like(phi[0])
+    for index in range(len(gaps)):
+        a, b = (torch.view_as_real(x[which == index].resolve_conj()) for x in (left, right))
+        total += phi[index] * torch.einsum("kic,kjc->ij", a, b)
+    return total
