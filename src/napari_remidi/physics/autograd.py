@@ -140,7 +140,9 @@ def open_density(points: Tensor, protocol: "Protocol", diffusivity: float) -> Te
 def _checked_diffusivity(diffusivity: Tensor | float) -> Tensor:
     given = torch.as_tensor(diffusivity)
     if given.shape not in ((), (3, 3)):
-        raise InputError(f"diffusivity has shape {tuple(given.shape)}; give one number or a symmetric (3, 3), in µm²/ms")
+        raise InputError(
+            f"diffusivity has shape {tuple(given.shape)}; give one number or a symmetric (3, 3), in µm²/ms"
+        )
     values = given.detach().double().cpu()
     lowest = float(values if values.ndim == 0 else torch.linalg.eigvalsh((values + values.T) / 2)[0])
     if not (math.isfinite(float(values.sum())) and lowest > 0):

@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from napari_remidi.physics.assembly import Topology
 from napari_remidi.physics.elements import MATRICES, PAIRS, element_matrices
-from napari_remidi.physics.modes import MASS, STIFFNESS
+from napari_remidi.physics.modes import MASS
 from napari_remidi.physics.reduced import MOMENTS, ReducedModel
 
 CHUNK = 2**16  # elements or entries at a time: bounds the memory of large meshes
@@ -81,9 +81,10 @@ def frozen_model(
 
     position = orthonormal(centred)
     start, detect = start - error @ start / 2, detect - error @ detect / 2
-    constants = [x.detach() for x in (position, start, detect)]
     rho = None if density is None else density.detach()
-    reduced = ReducedModel(modes, decay, *constants, rho, amount.detach(), centre)
+    reduced = ReducedModel(
+        modes, decay, position.detach(), start.detach(), detect.detach(), rho, amount.detach(), centre
+    )
     return FrozenModel(orthonormal(stiffness), position, start, detect, amount, reduced)
 
 
