@@ -18,11 +18,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from napari_remidi.physics.assembly import Topology
-from napari_remidi.physics.elements import MATRICES, PAIRS, element_matrices
 from napari_remidi.physics.modes import MASS
 from napari_remidi.physics.reduced import MOMENTS, ReducedModel
 
-CHUNK = 2**16  # elements or entries at a time: bounds the memory of large meshes
+CHUNK = 2**16  # entries at a time: bounds the memory of large meshes
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,20 +92,6 @@ def projected(topology: Topology, entries: Tensor, modes: Tensor) -> Tensor:
     return _Projected.apply(entries, modes, topology)
 
 
-def mesh_entries(topology: Topology, points: Tensor, diffusivity: Tensor) -> Tensor:
-    """Mass, stiffness and moments of one mesh, (5, e), differentiable (once) in nodes and diffusivity.
-
-    Parameters
-    ----------
-    topology : Topology
-    points : (n, 3) µm
-    diffusivity : () or symmetric (3, 3), µm²/ms; it is part of the stiffness
-    """
-    identity = torch.eye(3, dtype=points.dtype, device=points.device)
-    tensor = diffusivity * identity if diffusivity.ndim == 0 else (diffusivity + diffusivity.T) / 2
-    return _MeshEntries.apply(points, tensor, topology)
-
-
 class _Projected(torch.autograd.Function):
     """Backward of Φᵀ A Φ: the gradient at entry (i, j) is row i of Φ G times row j of Φ."""
 
@@ -127,42 +112,6 @@ class _Projected(torch.autograd.Function):
                 result[index, some] = (left[topology.rows[some]] * modes[topology.columns[some]]).sum(1)
         result[:, topology.rows != topology.columns] *= 2  # such an entry stands for two
         return result, None, None
-
-
-class _MeshEntries(torch.autograd.Function):
-    """Element integrals summed on the pattern; backward through `element_matrices`, some elements at a time."""
-
-    @staticmethod
-    def forward(ctx: Any, points: Tensor, diffusivity: Tensor, topology: Topology) -> Tensor:
-        ctx.save_for_backward(points, diffusivity)
-        ctx.topology = topology
-        total = points.new_zeros(len(topology.rows), MATRICES)
-        for tets in topology.tetrahedra.split(CHUNK):
-            values = element_matrices(points[tets], diffusivity)
-            total.index_add_(0, _entries_of(topology, tets).flatten(), values.flatten(0, 1))
-        return total.T.contiguous()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor, Tensor, None]:
-        points, diffusivity = ctx.saved_tensors
-        on_points, on_diffusivity = torch.zeros_like(points), torch.zeros_like(diffusivity)
-        for tets in ctx.topology.tetrahedra.split(CHUNK):
-            with torch.enable_grad():
-                corners, tensor = points[tets].requires_grad_(), diffusivity.detach().requires_grad_()
-                values = element_matrices(corners, tensor)
-            weights = cotangent.T[_entries_of(ctx.topology, tets)]
-            on_corners, on_tensor = torch.autograd.grad(values, (corners, tensor), weights)
-            on_points.index_add_(0, tets.flatten(), on_corners.flatten(0, 1))
-            on_diffusivity += on_tensor
-        return on_points, on_diffusivity, None
-
-
-def _entries_of(topology: Topology, tetrahedra: Tensor) -> Tensor:
-    """Which entry each pair of an element's nodes falls on, (m, 10); the entries' keys are sorted."""
-    pairs = tetrahedra[:, PAIRS.to(tetrahedra.device)].sort(dim=-1).values
-    keys = topology.rows * topology.nodes + topology.columns
-    return torch.searchsorted(keys, pairs[..., 0] * topology.nodes + pairs[..., 1])
 
 
 def _times(topology: Topology, matrix: Tensor, vector: Tensor) -> Tensor:

@@ -88,12 +88,17 @@ def _gradient(pulse: _Pulse, weight: Tensor, steps: int) -> Parts:
 
     both = pulse.axes @ torch.stack([on_diffuse, on_phase]) @ pulse.axes.transpose(1, 2)
     on_decay = -_divided_difference(pulse.decay, torch.tensor([[tau]]).to(weight))[0, 0] * both[0].sum(0)
+    on_decay = on_decay - _free_decay(pulse.decay, pulse.block.gap, weight[:, None] * w, v)
     on_position = torch.einsum("gc,gij->cij", pulse.directions, both[1])
     ends = pulse._to_modes(adjoint).real
-    on_start, on_detect = ends[..., :columns].sum((0, 2)), ends[..., columns:].sum((0, 2))
+    on_start, on_detect = ends[..., :columns], ends[..., columns:]
     if closed:
         on_start, on_detect = on_start / 2, on_start / 2 / pulse.model.amount.to(on_start)
-    return on_decay - _between_pulses(pulse, weight, v, w), on_position, on_start, on_detect
+    if pulse.block.lead is not None:
+        for side, begin in ((on_start, pulse.start), (on_detect, pulse.detect)):
+            on_decay = on_decay - _free_decay(pulse.decay, pulse.block.lead, side, begin[:, None].expand_as(side))
+        on_start, on_detect = pulse._lead * on_start, pulse._lead * on_detect
+    return on_decay, on_position, on_start.sum((0, 2)), on_detect.sum((0, 2))
 
 
 def _phases(pulse: _Pulse, strength: Tensor, time: float) -> Tensor:
@@ -108,14 +113,13 @@ def _add_product(total: Tensor, left: Tensor, right: Tensor, factor: float) -> N
     total.baddbmm_(a, b.transpose(1, 2), alpha=factor)
 
 
-def _between_pulses(pulse: _Pulse, weight: Tensor, v: Tensor, w: Tensor) -> Tensor:
-    """Σ_m w_m φ ∘ Re conj(w) vᵀ, (r, r), one product for all measurements that share Δ − δ."""
-    gaps, which = pulse.block.gap.unique(return_inverse=True)
-    left = (weight[:, None] * w).transpose(1, 2)
-    right = v.transpose(1, 2)
-    phi = _divided_difference(pulse.decay, gaps[None])[0]
+def _free_decay(decay: Tensor, times: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """Σ_m φ ∘ Re conj(left) rightᵀ, (r, r), φ of each measurement's time, one product for all that share it."""
+    some, which = times.unique(return_inverse=True)
+    phi = _divided_difference(decay, some[None])[0]
+    a, b = (x.transpose(1, 2) for x in (left.conj(), right))
     total = torch.zeros_like(phi[0])
-    for index in range(len(gaps)):
-        a, b = (torch.view_as_real(x[which == index].resolve_conj()) for x in (left, right))
-        total += phi[index] * torch.einsum("kic,kjc->ij", a, b)
+    for index in range(len(some)):
+        chosen = which == index
+        total += phi[index] * (a[chosen].T @ b[chosen]).real
     return total

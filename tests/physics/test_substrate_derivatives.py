@@ -1,0 +1,78 @@
+"""Derivatives of a substrate's signal in its tissue and its nodes, against central differences of the whole simulation.
+
+One per cent of the largest derivative is what the modes beyond the last may leave out.
+"""
+
+import meshes
+import numpy as np
+import pytest
+import torch
+from derivatives import STEP, agree, deformations, jacobian, slope
+
+from napari_remidi.physics import TetMesh
+from napari_remidi.physics.autograd import DifferentiableSimulator, differentiable_signal
+from napari_remidi.physics.substrate import Compartment, Substrate
+from napari_remidi.physics.substrate_signal import substrate_signal
+from napari_remidi.scan import Protocol
+
+MODES = 120
+
+
+@pytest.fixture(scope="module")
+def substrate() -> Substrate:
+    """An axon of radius 1.5 in a sheath of its own T2 and diffusion tensor, and a third part beyond closed walls."""
+    mesh = meshes.cylinder(2, 3.0, 8.0)
+    centres = mesh.points[mesh.tetrahedra].mean(axis=1)
+    labels = (np.hypot(*centres[:, :2].T) > 1.5).astype(int)
+    labels[centres[:, 2] > 6.0] = 2
+    tensor = np.diag([0.8, 0.8, 1.6])
+    parts = {"axon": Compartment(2.0, 80.0), "sheath": Compartment(tensor, 15.0, 0.5), "cap": Compartment(1.5, 60.0)}
+    return Substrate(
+        TetMesh(mesh.points, mesh.tetrahedra, labels, list(parts)), parts, {("axon", "sheath"): 0.05}, {"sheath": 0.02}
+    )
+
+
+@pytest.fixture(scope="module")
+def relaxing() -> Protocol:
+    rng = np.random.default_rng(0)
+    bvecs = rng.standard_normal((10, 3))
+    bvecs /= np.linalg.norm(bvecs, axis=1, keepdims=True)
+    bvals = np.resize([0.0, 1000.0, 3000.0, 6000.0, 10000.0], 10)
+    return Protocol.pgse(bvals, bvecs, 5.0, np.resize([10.0, 25.0, 50.0], 10), te=np.resize([70.0, 80.0], 10))
+
+
+def test_signal_is_that_of_the_substrate(substrate: Substrate, relaxing: Protocol) -> None:
+    signal = differentiable_signal(substrate, relaxing, device="cpu", dtype=torch.float64)
+    assert np.abs(signal.numpy() - substrate_signal(substrate, relaxing, dtype=torch.float64)).max() < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("parameter", "name", "value"),
+    [
+        ("diffusivity", "axon", 2.0),
+        ("diffusivity", "sheath", np.diag([0.8, 0.8, 1.6]).tolist()),
+        ("diffusivity", "cap", 1.5),
+        ("t2", "axon", 80.0),
+        ("t2", "sheath", 15.0),
+        ("t2", "cap", 60.0),
+        ("permeability", ("sheath", "axon"), 0.05),
+        ("relaxivity", "sheath", 0.02),
+    ],
+)
+def test_gradient_in_the_tissue(
+    substrate: Substrate, relaxing: Protocol, parameter: str, name: str | tuple[str, str], value: object
+) -> None:
+    run = DifferentiableSimulator(substrate, relaxing, MODES, device="cpu", dtype=torch.float64)
+    here = torch.tensor(value, dtype=torch.float64, requires_grad=True)
+    derivative = jacobian(run(**{parameter: {name: here}}), here)
+    step = STEP * here.detach()
+    differences = slope(lambda h: run(**{parameter: {name: here + h / STEP * step}}))
+    agree((derivative * step / STEP).reshape(len(derivative), -1).sum(1), differences, 1e-2)
+
+
+def test_gradient_in_the_nodes_of_a_substrate(substrate: Substrate, relaxing: Protocol) -> None:
+    run = DifferentiableSimulator(substrate, relaxing, MODES, device="cpu", dtype=torch.float64)
+    points = torch.tensor(substrate.mesh.points, requires_grad=True)
+    by_node = jacobian(run(points), points)
+    for velocity in deformations(points.detach()).values():
+        agree((by_node * velocity).sum((1, 2)), slope(lambda h, v=velocity: run(points + h * v)), 1e-2)
