@@ -2,7 +2,8 @@
 
 `TetMesh` (checked tetrahedra) -> `assembly` (finite-element matrices) -> `modes` (low Laplacian eigenmodes, sparse
 or in a shipped basis) -> `reduced` (small dense matrices and their tangents) -> `pgse` (signal and Jacobian of
-every measurement). `simulate` runs the whole way for one mesh and one protocol.
+every measurement). `simulate` runs the whole way for one mesh and one protocol; `differentiable_signal` is the same
+as a torch function, `substrate_jacobian` its derivative in few parameters.
 
 `Substrate` (a mesh whose compartments differ in diffusivity, T2 and spin density, with walls that spins may pass) ->
 `doubling` (nodes of their own for every compartment) -> `pieces` (parts between which nothing passes) -> the same way.
@@ -15,12 +16,29 @@ from napari_remidi.physics.mesh import TetMesh
 from napari_remidi.physics.substrate import Compartment, Substrate
 
 if TYPE_CHECKING:
+    from napari_remidi.physics.autograd import DifferentiableSimulator as DifferentiableSimulator
+    from napari_remidi.physics.autograd import differentiable_signal as differentiable_signal
     from napari_remidi.physics.devices import choose_device as choose_device
     from napari_remidi.physics.simulation import simulate as simulate
+    from napari_remidi.physics.substrate_derivatives import substrate_jacobian as substrate_jacobian
 
-__all__ = ["Compartment", "Substrate", "TetMesh", "choose_device", "simulate"]
-
-_FILE_OF = {"choose_device": "devices", "simulate": "simulation"}
+_FILE_OF = {
+    "DifferentiableSimulator": "autograd",
+    "choose_device": "devices",
+    "differentiable_signal": "autograd",
+    "simulate": "simulation",
+    "substrate_jacobian": "substrate_derivatives",
+}
+__all__ = [
+    "Compartment",
+    "DifferentiableSimulator",
+    "Substrate",
+    "TetMesh",
+    "choose_device",
+    "differentiable_signal",
+    "simulate",
+    "substrate_jacobian",
+]
 
 
 def __getattr__(name: str) -> Any:

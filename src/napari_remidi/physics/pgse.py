@@ -66,7 +66,7 @@ def pgse_signal(
     """
     signal = _ones(blocks, count)
     for block in blocks:
-        pulse = _Pulse(model, block, diffusivity, rotation)
+        pulse = Pulse(model, block, diffusivity, rotation)
         coarse, fine = (pulse.signal(pulse.ends(n)) for n in (pulse.steps, 2 * pulse.steps))
         held = block.measurement >= 0
         signal[block.measurement[held]] = ((4 * fine - coarse) / 3)[held]
@@ -89,14 +89,14 @@ def pgse_sensitivity(
     """
     ones = _ones(blocks, count)
     parameters = len(tangents.start)
-    result = Sensitivity(ones.new_zeros(count, parameters), torch.zeros_like(ones), ones.new_zeros(count, 3))
+    result = Sensitivity(ones.new_zeros(len(ones), parameters), torch.zeros_like(ones), ones.new_zeros(len(ones), 3))
     for block in blocks:
         size = len(model.decay)
         per_direction = block.strength.shape[1] * 8 * size * (4 * (STEPS[1] // 8) + 2 * size)
         chunk = max(1, int(CHUNK_BYTES / per_direction))
         for first in range(0, len(block.directions), chunk):
             part = block.part(slice(first, first + chunk))
-            pulse = _Pulse(model, part, diffusivity, rotation)
+            pulse = Pulse(model, part, diffusivity, rotation)
             shape, diffusion, direction = pulse.sensitivity(tangents, exact)
             held = part.measurement >= 0
             rows = part.measurement[held]
@@ -113,7 +113,7 @@ def _ones(blocks: list[PulseBlock], count: int) -> Tensor:
     return torch.ones(rows, dtype=blocks[0].strength.dtype, device=blocks[0].strength.device)
 
 
-class _Pulse:
+class Pulse:
     """One block's pulse in a reduced model, ready to propagate columns (G, r, columns)."""
 
     def __init__(self, model: ReducedModel, block: PulseBlock, diffusivity: float, rotation: Tensor | None) -> None:
@@ -186,18 +186,18 @@ class _Pulse:
         # e^{−τΛ} between a step's half phases has the derivative −φ ∘ dΛ: a quadrature in time would miss stiff rates
         half = self._phases(tau / 2)[:, :, None]
         within = self._outer(half * adjoint[:, :, 1:], half * forward[:, :, :-1])
-        on_decay = -_divided_difference(self.decay, torch.full_like(self.block.gap[:1, :1], tau)) * within
+        on_decay = -divided_difference(self.decay, torch.full_like(self.block.gap[:1, :1], tau)) * within
         if closed:  # v stands for w, too
             on_decay, on_gradient = 2 * on_decay, 2 * on_gradient
         middle = _outer(w[:, :, None].conj(), v[:, :, None], columns)
-        on_decay = on_decay - _divided_difference(self.decay, self.block.gap) * middle
+        on_decay = on_decay - divided_difference(self.decay, self.block.gap) * middle
         begin = self._to_modes(adjoint[:, :, 0]).real.transpose(1, 2)
         on_start = begin[:, :columns]
         on_detect = begin / self.model.amount.to(begin) if closed else begin[:, columns:]
         if self.block.lead is not None:
             # before the pulse start and detection decay as e^{−lead Λ}, whose derivative is −φ(λi, λj) dΛ_ij
             pairs = on_start[..., None] * self.start + on_detect[..., None] * self.detect
-            on_decay = on_decay - _divided_difference(self.decay, self.block.lead) * pairs
+            on_decay = on_decay - divided_difference(self.decay, self.block.lead) * pairs
             on_start, on_detect = (self._lead.transpose(1, 2) * side for side in (on_start, on_detect))
         return on_decay, self.block.strength[..., None, None] * on_gradient, on_start, on_detect
 
@@ -225,7 +225,7 @@ class _Pulse:
         half = self._phases(tau / 2)
         diffuse = self.axes.transpose(1, 2) @ (torch.exp(-tau * self.decay)[:, None] * self.axes)
         for _ in range(steps):
-            columns = _real_product(diffuse, columns * half) * half
+            columns = real_product(diffuse, columns * half) * half
             yield columns
 
     def _phases(self, time: float) -> Tensor:
@@ -240,17 +240,17 @@ class _Pulse:
         return _outer(a, v, self.block.strength.shape[1])
 
     def _to_modes(self, columns: Tensor) -> Tensor:
-        return _real_product(self.axes, columns)
+        return real_product(self.axes, columns)
 
     def _from_modes(self, columns: Tensor) -> Tensor:
-        return _real_product(self.axes.transpose(1, 2), columns)
+        return real_product(self.axes.transpose(1, 2), columns)
 
     def _trajectory(self, begin: Tensor, steps: int) -> Tensor:
         """States before the first and after each step, in the eigenbasis of the gradient, (G, r, T, columns)."""
         return torch.stack([begin, *self._march(begin, steps)], dim=2)
 
 
-def _real_product(matrix: Tensor, columns: Tensor) -> Tensor:
+def real_product(matrix: Tensor, columns: Tensor) -> Tensor:
     """A real matrix times complex columns, (G, r, r) @ (G, r, C), as one real product."""
     pairs = torch.view_as_real(columns.contiguous())
     return torch.view_as_complex((matrix @ pairs.flatten(2)).reshape(pairs.shape))
@@ -267,7 +267,7 @@ def _outer(adjoint: Tensor, forward: Tensor, columns: int) -> Tensor:
     return rows(adjoint) @ rows(forward.conj()).transpose(-1, -2)
 
 
-def _divided_difference(decay: Tensor, gap: Tensor) -> Tensor:
+def divided_difference(decay: Tensor, gap: Tensor) -> Tensor:
     """φ(λi, λj) = (e^{−Tλi} − e^{−Tλj}) / (λj − λi) for every measurement's T, (G, C, r, r), without cancellation."""
     lowest = torch.minimum(decay[:, None], decay)
     gaps, which = gap.unique(return_inverse=True)

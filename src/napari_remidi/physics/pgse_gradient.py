@@ -12,7 +12,7 @@ eigenbasis of A_g: two more sweeps in all, and one r × r matrix per direction i
 import torch
 from torch import Tensor
 
-from napari_remidi.physics.pgse import STEPS, _divided_difference, _Pulse, _real_product
+from napari_remidi.physics.pgse import STEPS, Pulse, divided_difference, real_product
 from napari_remidi.physics.pulses import PulseBlock
 from napari_remidi.physics.reduced import ModelGradient, ReducedModel
 
@@ -50,7 +50,7 @@ def pgse_gradient(
         chunk = max(1, int(CHUNK_BYTES / per_direction))
         for first in range(0, len(block.directions), chunk):
             groups = slice(first, first + chunk)
-            pulse = _Pulse(model, block.part(groups), diffusivity, rotation)
+            pulse = Pulse(model, block.part(groups), diffusivity, rotation)
             coarse, fine = (_gradient(pulse, weight[groups], steps) for steps in (pulse.steps, 2 * pulse.steps))
             for total, f, c in zip(sums, fine, coarse, strict=True):
                 total += ((4 * f - c) / 3).to(like)
@@ -58,7 +58,7 @@ def pgse_gradient(
     return ModelGradient((decay + decay.T) / 2, (position + position.transpose(1, 2)) / 2, start, detect)
 
 
-def _gradient(pulse: _Pulse, weight: Tensor, steps: int) -> Parts:
+def _gradient(pulse: Pulse, weight: Tensor, steps: int) -> Parts:
     """Derivative of the block's Σ w S, weights (G, C): decay, position, start, detect in the modes."""
     columns, closed = weight.shape[1], pulse.closed
     tau = pulse.block.delta / steps
@@ -83,11 +83,11 @@ def _gradient(pulse: _Pulse, weight: Tensor, steps: int) -> Parts:
     for index in reversed(range(steps)):
         ahead = half * adjoint
         _add_product(on_diffuse, ahead, half * forward[index], 1.0)
-        adjoint = half * _real_product(diffuse, ahead)
+        adjoint = half * real_product(diffuse, ahead)
         _add_product(on_phase, adjoint, turning * forward[index], tau if index else tau / 2)
 
     both = pulse.axes @ torch.stack([on_diffuse, on_phase]) @ pulse.axes.transpose(1, 2)
-    on_decay = -_divided_difference(pulse.decay, torch.tensor([[tau]]).to(weight))[0, 0] * both[0].sum(0)
+    on_decay = -divided_difference(pulse.decay, torch.tensor([[tau]]).to(weight))[0, 0] * both[0].sum(0)
     on_decay = on_decay - _free_decay(pulse.decay, pulse.block.gap, weight[:, None] * w, v)
     on_position = torch.einsum("gc,gij->cij", pulse.directions, both[1])
     ends = pulse._to_modes(adjoint).real
@@ -101,7 +101,7 @@ def _gradient(pulse: _Pulse, weight: Tensor, steps: int) -> Parts:
     return on_decay, on_position, on_start.sum((0, 2)), on_detect.sum((0, 2))
 
 
-def _phases(pulse: _Pulse, strength: Tensor, time: float) -> Tensor:
+def _phases(pulse: Pulse, strength: Tensor, time: float) -> Tensor:
     """e^{−i q p t} for the eigenvalues p of A_g, (G, r, columns)."""
     angle = -time * strength[:, None] * pulse.phase[..., None]
     return torch.polar(torch.ones_like(angle), angle)
@@ -116,7 +116,7 @@ def _add_product(total: Tensor, left: Tensor, right: Tensor, factor: float) -> N
 def _free_decay(decay: Tensor, times: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """Σ_m φ ∘ Re conj(left) rightᵀ, (r, r), φ of each measurement's time, one product for all that share it."""
     some, which = times.unique(return_inverse=True)
-    phi = _divided_difference(decay, some[None])[0]
+    phi = divided_difference(decay, some[None])[0]
     a, b = (x.transpose(1, 2) for x in (left.conj(), right))
     total = torch.zeros_like(phi[0])
     for index in range(len(some)):

@@ -109,10 +109,15 @@ def reduced_tangents(topology: Topology, model: ReducedModel, points: Tensor, ve
     -------
     ReducedTangents
     """
-    dtype = velocities.dtype
-    modes, points = model.modes.to(dtype), (points - model.centre).to(dtype)
-    count, size = len(velocities), modes.shape[1]
-    changes = topology.entry_tangents(points, velocities)
+    points = (points - model.centre).to(velocities.dtype)
+    return tangents_of(topology, model, topology.entry_tangents(points, velocities))
+
+
+def tangents_of(topology: Topology, model: ReducedModel, changes: Tensor) -> ReducedTangents:
+    """How the reduced model changes with the entries of its matrices, (P, 5, e), moments from the model's centre."""
+    dtype = changes.dtype
+    modes = model.modes.to(dtype)
+    count, size = len(changes), modes.shape[1]
     extra = torch.ones(topology.nodes, 1, dtype=dtype, device=modes.device)
     if model.density is not None:
         extra = torch.cat([extra, model.density.to(dtype)[:, None]], dim=1)

@@ -87,14 +87,21 @@ def echo_times(protocol: "Protocol") -> NDArray[np.float64]:
 
 
 def free_time(protocol: "Protocol", echo: NDArray[np.float64]) -> NDArray[np.float64]:
-    """TE − Δ − δ, (M,) ms, zero where no gradient acts; TimingError where the echo comes before the gradients end."""
+    """TE less Δ + δ or a waveform's duration, (M,) ms, zero where no gradient acts.
+
+    TimingError where the echo comes before the gradients end.
+    """
     acts = protocol.q > 0
-    free = np.where(acts, echo - np.where(acts, protocol.Delta + protocol.delta, 0.0), 0.0)
+    busy = np.where(acts, protocol.Delta + protocol.delta, echo)
+    for index, waveform in enumerate(protocol.waveforms or ()):
+        if waveform is not None:
+            busy[index] = waveform.duration
+    free = echo - busy
     if (early := free < -1e-6).any():
         row = int(np.flatnonzero(early)[0])
+        what = "waveform ends at" if protocol.is_waveform[row] else "second pulse ends at Delta + delta ="
         raise TimingError(
-            f"measurement {row} has its echo at {echo[row]:g} ms, before its second pulse ends at Delta + delta = "
-            f"{protocol.Delta[row] + protocol.delta[row]:g} ms: give a later te"
+            f"measurement {row} has its echo at {echo[row]:g} ms, before its {what} {busy[row]:g} ms: give a later te"
         )
     return free.clip(min=0)
 

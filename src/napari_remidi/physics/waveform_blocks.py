@@ -66,16 +66,22 @@ class _Column:
 
 
 def waveform_blocks(
-    protocol: "Protocol", device: torch.device, dtype: torch.dtype = torch.float32
+    protocol: "Protocol",
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    lead: Floats | None = None,
 ) -> list[WaveformBlock]:
     """Group a protocol's waveforms by direction (or none) and by the number of their intervals, within a factor of two.
 
-    Equal samples in a row are one interval. Waveforms that are zero throughout belong to no block, their signal is one.
+    `lead`, (M,) ms, is free decay before a waveform, and as much after it. Equal samples in a row are one interval.
+    Waveforms that are zero throughout belong to no block, their signal is one.
     """
     families: dict[tuple[int, int], list[_Column]] = {}
     for row, waveform in enumerate(protocol.waveforms or ()):
         if waveform is not None and waveform.peak > 0:
             column = _column(row, waveform)
+            if lead is not None:
+                column = _at_rest_around(column, float(lead[row]))
             size = int(np.ceil(np.log2(len(column.duration))))
             families.setdefault((len(column.axes), size), []).append(column)
     return [_block(columns, device, dtype) for columns in families.values()]
@@ -95,6 +101,11 @@ def _column(row: int, waveform: "SampledGradient") -> _Column:
     if len(axes) == 1 and course[np.argmax(np.abs(course) > 1e-9 * peak)] < 0:
         peak = -peak
     return _Column(row, axes, GAMMA * peak, duration, course / peak)
+
+
+def _at_rest_around(column: _Column, lead: float) -> _Column:
+    course = np.pad(column.course, ((1, 1), (0, 0)))
+    return replace(column, duration=np.pad(column.duration, 1, constant_values=lead), course=course)
 
 
 def _block(columns: list[_Column], device: torch.device, dtype: torch.dtype) -> WaveformBlock:
