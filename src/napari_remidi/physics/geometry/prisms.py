@@ -22,16 +22,18 @@ def prism_tetrahedra(triangles: Ints, low: int, high: int) -> Ints:
 
     Returns
     -------
-    (3t, 4) int, of either orientation
+    (3t, 4) int, triangle k's in rows k, k + t, k + 2t; positively oriented where the prism is upright and its triangle
+    counter-clockwise seen from the upper layer
     """
+    p, q, r = triangles.T
+    turned = ((p > q) + (p > r).astype(int) + (q > r)) % 2 == 1  # sorting the nodes turns the triangle over
     a, b, c = np.sort(triangles, axis=1).T
-    return np.concatenate(
-        [
-            np.stack([a + low, b + low, c + low, c + high], axis=1),
-            np.stack([a + low, b + low, b + high, c + high], axis=1),
-            np.stack([a + low, a + high, b + high, c + high], axis=1),
-        ]
-    )
+    corners = [
+        np.stack([a + low, b + low, c + low, c + high], axis=1),
+        np.stack([a + low, b + high, b + low, c + high], axis=1),
+        np.stack([a + low, a + high, b + high, c + high], axis=1),
+    ]
+    return np.concatenate([np.where(turned[:, None], tets[:, [0, 2, 1, 3]], tets) for tets in corners])
 
 
 def extruded(section: Floats, triangles: Ints, heights: Floats) -> tuple[Floats, Ints]:
@@ -40,7 +42,7 @@ def extruded(section: Floats, triangles: Ints, heights: Floats) -> tuple[Floats,
     Parameters
     ----------
     section : (n, 2) float, µm
-    triangles : (t, 3) int
+    triangles : (t, 3) int, counter-clockwise
     heights : (l,) float, µm, increasing
 
     Returns
@@ -52,7 +54,7 @@ def extruded(section: Floats, triangles: Ints, heights: Floats) -> tuple[Floats,
     points = np.column_stack([np.tile(section, (len(heights), 1)), np.repeat(heights, count)])
     lows = count * np.arange(len(heights) - 1)
     tetrahedra = np.concatenate([prism_tetrahedra(triangles, low, low + count) for low in lows])
-    return points, positively_oriented(points, tetrahedra)
+    return points, tetrahedra
 
 
 def positively_oriented(points: Floats, tetrahedra: Ints) -> Ints:

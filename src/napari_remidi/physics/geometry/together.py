@@ -21,8 +21,8 @@ def separate(*meshes: TetMesh) -> TetMesh:
     Raises
     ------
     MeshError
-        Without meshes, or where two of them overlap: a node or the middle of a tetrahedron of one lies inside a
-        tetrahedron of the other. Touching is allowed. An overlap thinner than the elements can go unnoticed.
+        Without meshes, or where two of them overlap: a node or the middle of a tetrahedron or outer face of one lies
+        inside a tetrahedron of the other. Touching is allowed. An overlap thinner than the elements can go unnoticed.
     """
     if not meshes:
         raise MeshError("no meshes to put side by side; give at least one")
@@ -49,7 +49,8 @@ def _check_apart(a: TetMesh, b: TetMesh, number_a: int, number_b: int) -> None:
     if np.any(low >= high):
         return
     for mine, yours in ((a, b), (b, a)):
-        probes = np.concatenate([mine.points, mine.points[mine.tetrahedra].mean(axis=1)])
+        middles = [mine.points[elements].mean(axis=1) for elements in (mine.boundary, mine.tetrahedra)]
+        probes = np.concatenate([mine.points, *middles])
         inside = points_inside(probes, yours.points, yours.tetrahedra)
         if len(inside):
             x, y, z = probes[inside[0]]
