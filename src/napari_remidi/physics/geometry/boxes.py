@@ -34,7 +34,9 @@ def box(size: tuple[float, float, float], cells: tuple[int, int, int], name: str
         raise MeshError(f"a box needs three lengths and three numbers of cells, not {len(size)} and {len(cells)}")
     for axis, length, count in zip("xyz", size, cells, strict=True):
         if not (np.isfinite(length) and length > 0 and count >= 1):
-            raise MeshError(f"{count} cells over {length:g} µm along {axis}: give a positive length and at least 1 cell")
+            raise MeshError(
+                f"{count} cells over {length:g} µm along {axis}: give a positive length and at least 1 cell"
+            )
     grids = [np.linspace(0, length, count + 1) for count, length in zip(cells, size, strict=True)]
     points = np.stack(np.meshgrid(*grids, indexing="ij"), axis=-1).reshape(-1, 3)
     tetrahedra = np.concatenate([_along(order, cells) for order in itertools.permutations(range(3))])

@@ -67,6 +67,8 @@ def check_radii(radii: Sequence[float], nodes: int, names: Sequence[str]) -> Non
     if len(radii) == 0 or not np.all(np.isfinite(radii)) or np.any(np.diff([0.0, *radii]) <= 0):
         raise MeshError(f"radii {', '.join(f'{r:g}' for r in radii)} µm: give them from the inside out, each larger")
     if len(names) != len(radii):
-        raise MeshError(f"{len(radii)} radii but {len(names)} names ({', '.join(names)}): give one name for each radius")
+        raise MeshError(
+            f"{len(radii)} radii but {len(names)} names ({', '.join(names)}): give one name for each radius"
+        )
     if nodes < 1:
         raise MeshError(f"{nodes} nodes make no mesh; 500 to 5000 suit most cells")

@@ -49,14 +49,14 @@ def packed_cylinders(
     Examples
     --------
     >>> pair = packed_cylinders([[1.5, 1.5], [3.5, 1.5]], 0.8, (5, 3), 2, 0.5)
-    >>> pair.names, round(pair.volumes[pair.labels == 0].sum() / (2 * np.pi * 0.8**2 * 2), 9)
+    >>> pair.names, round(float(pair.volumes[pair.labels == 0].sum()) / (4 * np.pi * 0.8**2), 9)
     (('axon', 'extra'), 1.0)
     """
     middles = np.array(centres, dtype=np.float64).reshape(-1, 2)
     axons = _one_for_each(radii, len(middles), "radius")
     wholes = axons if sheath is None else axons + _one_for_each(sheath, len(middles), "thickness of the sheath")
     box = np.array(size, dtype=np.float64)
-    _check_lengths(*box, height, edge_length)
+    _check_lengths(size[0], size[1], height, edge_length)
     sides = np.minimum(edge_length, SIDE_PER_GAP * _gaps(middles, wholes, box, edge_length))
     layers = [
         concentric_layers([axon] if sheath is None else [axon, whole], int(np.ceil(2 * np.pi * whole / (6 * side))))
@@ -102,9 +102,9 @@ def _one_for_each(values: ArrayLike, count: int, what: str) -> Floats:
 
 
 def _check_lengths(x: float, y: float, height: float, edge_length: float) -> None:
-    for what, length in {"x": x, "y": y, "height": height, "edge_length": edge_length}.items():
+    for what, length in {"width": x, "depth": y, "height": height, "edge length": edge_length}.items():
         if not (np.isfinite(length) and length > 0):
-            raise MeshError(f"the box's {what} is {length:g} µm: give a positive length")
+            raise MeshError(f"the {what} is {length:g} µm: give a positive length")
 
 
 def _gaps(middles: Floats, radii: Floats, box: Floats, edge: float) -> Floats:
@@ -114,8 +114,7 @@ def _gaps(middles: Floats, radii: Floats, box: Floats, edge: float) -> Floats:
     apart = np.linalg.norm(middles[:, None] - middles, axis=2) - radii - radii[:, None]
     np.fill_diagonal(apart, np.inf)
     inside = np.minimum(middles, box - middles).min(axis=1) - radii
-    j, i = np.unravel_index(np.argmin(apart), apart.shape)
-    i, j = sorted((int(i), int(j)))
+    i, j = sorted(divmod(int(np.argmin(apart)), len(apart)))
     if apart[i, j] < 0:
         pairs = int((apart < 0).sum()) // 2
         raise MeshError(

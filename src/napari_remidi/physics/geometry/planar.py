@@ -1,6 +1,7 @@
 """Triangles between circles in a rectangle: nodes close together where gaps are narrow, joined by Delaunay's rule."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,7 @@ def _wall_places(circles: Circles) -> Floats:
     x, y = circles.size
     corners = np.array([[0, 0], [x, 0], [x, y], [0, y], [0, 0]])
     walls = []
-    for start, end in zip(corners, corners[1:], strict=False):
+    for start, end in pairwise(corners):
         share = np.linspace(0, 1, 2001)
         spacing = circles.spacing(start + share[:, None] * (end - start))
         steps = np.linalg.norm(end - start) * np.diff(share) / ((spacing[1:] + spacing[:-1]) / 2)

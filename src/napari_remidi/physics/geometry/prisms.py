@@ -52,9 +52,8 @@ def extruded(section: Floats, triangles: Ints, heights: Floats) -> tuple[Floats,
     """
     count = len(section)
     points = np.column_stack([np.tile(section, (len(heights), 1)), np.repeat(heights, count)])
-    lows = count * np.arange(len(heights) - 1)
-    tetrahedra = np.concatenate([prism_tetrahedra(triangles, low, low + count) for low in lows])
-    return points, tetrahedra
+    lows = range(0, count * (len(heights) - 1), count)
+    return points, np.concatenate([prism_tetrahedra(triangles, low, low + count) for low in lows])
 
 
 def positively_oriented(points: Floats, tetrahedra: Ints) -> Ints:

@@ -40,7 +40,7 @@ def tight_wrap(mesh: TetMesh, thickness: float, layers: int = 2, name: str = "ex
     steps = thickness * np.arange(1, layers + 1) / layers
     points = np.concatenate([mesh.points, *(mesh.points[start] + step * outward for step in steps)])
     numbers = np.concatenate([start, np.arange(len(mesh.points), len(points))])  # of the surface, layer after layer
-    lows = len(start) * np.arange(layers)
+    lows = range(0, len(start) * layers, len(start))
     wrap = numbers[np.concatenate([prism_tetrahedra(faces, low, low + len(start)) for low in lows])]
     tetrahedra = np.concatenate([mesh.tetrahedra, wrap])
     _check_unfolded(points, wrap, thickness)
