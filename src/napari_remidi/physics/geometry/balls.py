@@ -34,7 +34,7 @@ def sphere(radius: float, nodes: int = 1500, name: str = "cell") -> TetMesh:
     Parameters
     ----------
     radius : µm
-    nodes : about how many nodes; the closest of 1 + Σ (10 m² + 2) for m = 1, 2, ... is taken
+    nodes : about how many nodes; the closest of 55, 147, 309, 561, 923, 1415, 2057 ... is taken
     name : of its compartment
 
     Raises
