@@ -1,4 +1,5 @@
-"""Make the pictures of this documentation: real windows, real clicks. Needs a display (or xvfb-run) and `[all]`.
+"""Make the pictures of this documentation: real windows, real clicks. Needs a display (or xvfb-run) and `[all]`;
+`recipes` needs neither.
 
     python docs/make_pictures.py demo window cat --cat tanguy_spinal_cord_3D.nii.gz --scheme 3D_qspace.scheme
 

@@ -80,8 +80,8 @@ def test_eigenvalues_of_a_ball_converge_with_the_square_of_the_element() -> None
 @pytest.mark.parametrize(
     ("radii", "names", "nodes", "message"),
     [
-        ([3, 2], ["a", "b"], 100, "radii 3, 2 µm: give them from the inside out, each larger"),
-        ([-1], ["a"], 100, "radii -1 µm: give them from the inside out, each larger"),
+        ([3, 2], ["a", "b"], 100, "radii 3, 2 µm: give positive lengths from the inside out, each larger"),
+        ([-1], ["a"], 100, "radii -1 µm: give positive lengths from the inside out, each larger"),
         ([1, 2], ["a"], 100, "2 radii but 1 names (a): give one name for each radius"),
         ([1], ["a"], 0, "0 nodes make no mesh; 500 to 5000 suit most cells"),
     ],

@@ -18,6 +18,12 @@ def test_a_cylinder_has_its_volume_and_about_the_nodes_asked_for(nodes: int) -> 
     assert measures.shapes(axon).min() > 0.5
 
 
+def test_a_long_thin_axon_keeps_to_the_nodes_asked_for_by_stretching() -> None:
+    axon = cylinder(0.3, 100, 1500)
+    assert len(axon.points) == pytest.approx(1500, rel=0.02)
+    assert axon.volume == pytest.approx(np.pi * 0.3**2 * 100, rel=1e-12)
+
+
 def test_every_section_has_its_circle_s_area() -> None:
     axon = myelinated_cylinder(1.0, 1.4, 6.0, sleeve=2.0)
     for name, ring in {"axon": 1.0**2, "myelin": 1.4**2 - 1.0**2, "extra": 2.0**2 - 1.4**2}.items():
@@ -55,8 +61,8 @@ def floor_of(mesh: TetMesh, name: str) -> np.ndarray:
 @pytest.mark.parametrize(
     ("radii", "height", "message"),
     [
-        ((1.0, 0.8), 5.0, "radii 1, 0.8 µm: give them from the inside out, each larger"),
-        ((0.0, 0.8), 5.0, "radii 0, 0.8 µm: give them from the inside out, each larger"),
+        ((1.0, 0.8), 5.0, "radii 1, 0.8 µm: give positive lengths from the inside out, each larger"),
+        ((0.0, 0.8), 5.0, "radii 0, 0.8 µm: give positive lengths from the inside out, each larger"),
         ((1.0, 1.4), 0.0, "a height of 0 µm makes no cylinder; give a positive length"),
     ],
 )

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from napari_remidi.errors import MeshError
+from napari_remidi.physics import Substrate
 from napari_remidi.physics.geometry import packed_cylinders
+from napari_remidi.physics.pieces import pieces
 
 THREE = [[1.5, 1.5], [3.6, 1.5], [2.5, 3.5]]
 
@@ -75,6 +77,11 @@ def test_any_packing_of_separate_circles_can_be_meshed(seed: int) -> None:
         ({"sheath": 0.0}, "the thickness of the sheath of cylinder 0 is 0 µm: give a positive length"),
         ({"height": 0.0}, "the height is 0 µm: give a positive length"),
         ({"edge_length": 0.0}, "the edge length is 0 µm: give a positive length"),
+        (
+            {"centres": [[1, 1, 1]]},
+            "centres have shape (1, 3); give x and y of every cylinder, (k, 2), in µm",
+        ),
+        ({"centres": [[1, 1], [3, np.nan]]}, "the centre of cylinder 1 is not finite; give x and y in µm"),
         ({"centres": [], "radii": []}, "no cylinders to pack; for a box alone there is geometry.box"),
     ],
 )
@@ -83,3 +90,9 @@ def test_impossible_packings_are_refused(change: dict, message: str) -> None:
     with pytest.raises(MeshError) as caught:
         packed_cylinders(**{**wanted, "edge_length": 0.4, **change})
     assert str(caught.value) == message
+
+
+def test_axons_myelin_and_the_space_between_are_one_piece_each_where_nothing_passes() -> None:
+    mesh = packed_cylinders(THREE, 0.7, (5, 5), 2, 0.5, sheath=0.2)
+    assert len(pieces(Substrate(mesh))) == 3 + 3 + 1
+    assert len(pieces(Substrate(mesh, permeability={("axon", "myelin"): 0.01}))) == 3 + 1

@@ -6,7 +6,7 @@ import numpy as np
 
 from napari_remidi.errors import MeshError
 from napari_remidi.physics.geometry.discs import disc, disc_node_count
-from napari_remidi.physics.geometry.layers import Layer, check_radii, layers_for
+from napari_remidi.physics.geometry.layers import FEWEST, Layer, check_radii, concentric_layers, layers_for
 from napari_remidi.physics.geometry.prisms import extruded
 from napari_remidi.physics.mesh import TetMesh
 
@@ -64,9 +64,13 @@ def _concentric(radii: Sequence[float], names: Sequence[str], height: float, nod
     if not (np.isfinite(height) and height > 0):
         raise MeshError(f"a height of {height:g} µm makes no cylinder; give a positive length")
 
+    coarsest = concentric_layers(radii, FEWEST)
+
     def slices(layers: list[Layer]) -> int:
-        spacing = radii[-1] / layers[-1].division  # along the axis as across it
-        return max(2, round(height / spacing))
+        wanted = round(height * layers[-1].division / radii[-1])  # as far apart along the axis as across it
+        if layers == coarsest:  # a long axon: only stretching keeps to the number of nodes
+            wanted = min(wanted, nodes // disc_node_count(layers) - 1)
+        return max(2, wanted)
 
     layers = layers_for(radii, nodes, lambda found: disc_node_count(found) * (slices(found) + 1))
     section, triangles, labels = disc(layers)

@@ -65,7 +65,9 @@ def layers_for(radii: Sequence[float], nodes: int, count: Callable[[list[Layer]]
 def check_radii(radii: Sequence[float], nodes: int, names: Sequence[str]) -> None:
     """Raise MeshError unless the radii grow, each has a name, and there are nodes to share out."""
     if len(radii) == 0 or not np.all(np.isfinite(radii)) or np.any(np.diff([0.0, *radii]) <= 0):
-        raise MeshError(f"radii {', '.join(f'{r:g}' for r in radii)} µm: give them from the inside out, each larger")
+        raise MeshError(
+            f"radii {', '.join(f'{r:g}' for r in radii)} µm: give positive lengths from the inside out, each larger"
+        )
     if len(names) != len(radii):
         raise MeshError(
             f"{len(radii)} radii but {len(names)} names ({', '.join(names)}): give one name for each radius"

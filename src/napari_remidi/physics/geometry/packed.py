@@ -52,7 +52,7 @@ def packed_cylinders(
     >>> pair.names, round(float(pair.volumes[pair.labels == 0].sum()) / (4 * np.pi * 0.8**2), 9)
     (('axon', 'extra'), 1.0)
     """
-    middles = np.array(centres, dtype=np.float64).reshape(-1, 2)
+    middles = _checked_centres(centres)
     axons = _one_for_each(radii, len(middles), "radius")
     wholes = axons if sheath is None else axons + _one_for_each(sheath, len(middles), "thickness of the sheath")
     box = np.array(size, dtype=np.float64)
@@ -91,6 +91,17 @@ def _section(
     )
 
 
+def _checked_centres(centres: ArrayLike) -> Floats:
+    middles = np.atleast_2d(np.array(centres, dtype=np.float64))
+    if middles.size == 0:
+        raise MeshError("no cylinders to pack; for a box alone there is geometry.box")
+    if middles.ndim != 2 or middles.shape[1] != 2:
+        raise MeshError(f"centres have shape {middles.shape}; give x and y of every cylinder, (k, 2), in µm")
+    for k in np.flatnonzero(~np.isfinite(middles).all(axis=1))[:1]:
+        raise MeshError(f"the centre of cylinder {k} is not finite; give x and y in µm")
+    return middles
+
+
 def _one_for_each(values: ArrayLike, count: int, what: str) -> Floats:
     given = np.asarray(values, dtype=np.float64)
     if given.ndim and given.shape != (count,):
@@ -109,8 +120,6 @@ def _check_lengths(x: float, y: float, height: float, edge_length: float) -> Non
 
 def _gaps(middles: Floats, radii: Floats, box: Floats, edge: float) -> Floats:
     """From every cylinder to its nearest neighbour or wall, (k,) µm; raises MeshError where there is none."""
-    if len(middles) == 0:
-        raise MeshError("no cylinders to pack; for a box alone there is geometry.box")
     apart = np.linalg.norm(middles[:, None] - middles, axis=2) - radii - radii[:, None]
     np.fill_diagonal(apart, np.inf)
     inside = np.minimum(middles, box - middles).min(axis=1) - radii
