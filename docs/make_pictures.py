@@ -1,4 +1,5 @@
-"""Make the pictures of this documentation: real windows, real clicks. Needs a display (or xvfb-run) and `[all]`.
+"""Make the pictures of this documentation: real windows, real clicks. Needs a display (or xvfb-run) and `[all]`;
+`recipes` needs neither.
 
     python docs/make_pictures.py demo window cat --cat tanguy_spinal_cord_3D.nii.gz --scheme 3D_qspace.scheme
 
@@ -68,6 +69,82 @@ def cat_window(folder: Path, options: argparse.Namespace) -> None:
     keep(folder / "cat-window.png", "cat-window.png")
 
 
+def recipes(folder: Path, options: argparse.Namespace) -> None:
+    """Meshes of `physics.geometry`, cut open, a colour for each compartment."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from napari_remidi.physics import geometry
+
+    axon = geometry.myelinated_cylinder(1.0, 1.4, 2.6, 1500)
+    packed = geometry.packed_cylinders([[1.3, 1.2], [3.6, 1.5], [2.3, 3.3]], [0.7, 0.9, 0.6], (5, 4.6), 3, 0.4, 0.2)
+    meshes = {
+        "sphere": geometry.sphere(1.6, 1500),
+        "spheres": geometry.spheres([0.9, 1.2, 1.7], ["cell", "myelin", "extra"], 2500),
+        "cylinder": geometry.cylinder(1.4, 2.6, 1000),
+        "myelinated_cylinder": axon,
+        "tight_wrap": geometry.tight_wrap(axon, 0.35),
+        "packed_cylinders": packed,
+    }
+    figure = plt.figure(figsize=(9, 5.6), dpi=96)
+    for number, (name, mesh) in enumerate(meshes.items(), start=1):
+        axes = figure.add_subplot(2, 3, number, projection="3d")
+        _draw_cut(axes, mesh, (3.6, 1.5) if mesh is packed else (0, 0))
+        axes.set_title(name, family="monospace", fontsize=11, y=1.0)
+    figure.subplots_adjust(left=0, right=1, bottom=0.06, top=0.92, wspace=-0.05, hspace=0.12)
+    patches = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in COMPARTMENTS.values()]
+    figure.legend(patches, ["cell, axon", "myelin", "extra-cellular space"], loc="lower center", ncol=3, frameon=False)
+    figure.savefig(folder / "recipes.png")
+    keep(folder / "recipes.png", "recipes.png", colours=96)
+
+
+COMPARTMENTS = {"axon": "#3b7dd8", "myelin": "#f2c14e", "extra": "#9fd3c7"}
+
+
+def _draw_cut(axes, mesh, axis: tuple[float, float]) -> None:
+    """What is left of a mesh without the third about an axis along z that faces the reader."""
+    import numpy as np
+    from matplotlib.colors import LightSource, to_rgb
+    from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+
+    from napari_remidi.physics.mesh import FACES
+
+    centre = (mesh.points.min(axis=0) + mesh.points.max(axis=0)) / 2
+    x, y = (mesh.points[mesh.tetrahedra].mean(axis=1)[:, :2] - axis).T
+    azimuth = np.degrees(np.arctan2(y, x))
+    left = ~((azimuth > -120) & (azimuth < 0))
+    faces = mesh.tetrahedra[left][:, FACES].reshape(-1, 3)
+    labels = np.repeat(mesh.labels[left], 4)
+    _, first, count = np.unique(np.sort(faces, axis=1), axis=0, return_index=True, return_counts=True)
+    seen = first[count == 1]
+    p = mesh.points[faces[seen]]
+    normals = np.cross(p[:, 1] - p[:, 0], p[:, 2] - p[:, 0])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    elevation, turn = np.radians(28), np.radians(-65)
+    towards = np.array([np.cos(elevation) * np.cos(turn), np.cos(elevation) * np.sin(turn), np.sin(elevation)])
+    facing = normals @ towards > 0
+    p, normals, seen = p[facing], normals[facing], seen[facing]
+    shade = 0.76 + 0.24 * normals @ LightSource(azdeg=200, altdeg=50).direction
+    colours = np.array([to_rgb(COMPARTMENTS.get(name, COMPARTMENTS["axon"])) for name in mesh.names])
+    axes.add_collection3d(
+        Poly3DCollection(
+            p,
+            facecolors=np.clip(colours[labels[seen]] * shade[:, None], 0, 1),
+            edgecolors=(0, 0, 0, 0.55),
+            linewidths=0.3,
+        )
+    )
+    half = np.ptp(mesh.points, axis=0) / 2
+    axes.set(
+        xlim=(-half[0], half[0]) + centre[0], ylim=(-half[1], half[1]) + centre[1], zlim=(-half[2], half[2]) + centre[2]
+    )
+    axes.set_box_aspect(half, zoom=1.3 if np.ptp(half) < 0.1 else 1.1)
+    axes.view_init(elev=np.degrees(elevation), azim=np.degrees(turn))
+    axes.set_axis_off()
+
+
 def _widget(viewer):
     return viewer.window.dock_widgets["Axon reconstruction (napari-remidi)"]
 
@@ -113,7 +190,7 @@ def _reconstruct_and_shoot(viewer, path: Path) -> None:
 def main() -> None:
     """Make the named pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("which", nargs="+", choices=["demo", "window", "cat", "cat_window"])
+    parser.add_argument("which", nargs="+", choices=["demo", "window", "cat", "cat_window", "recipes"])
     parser.add_argument("--cat", type=Path)
     parser.add_argument("--scheme", type=Path)
     options = parser.parse_args()
