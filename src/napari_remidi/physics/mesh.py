@@ -198,7 +198,10 @@ def _check_arrays(p: NDArray[np.float64], t: NDArray[np.int64]) -> None:
         raise MeshError(f"{unused} of {len(p)} points belong to no tetrahedron; remove them before simulating")
     extent = float(np.ptp(p, axis=0).max())
     if not SMALLEST <= extent <= LARGEST:
-        raise MeshError(f"the mesh is {extent:.3g} µm long, which is no cell's size; give its points in µm")
+        raise MeshError(
+            f"the mesh is {extent:.3g} µm long, which is no cell's size; give its points in µm "
+            "(open_mesh(path, scale=1000) reads mm)"
+        )
 
 
 def _checked_labels(
