@@ -88,8 +88,8 @@ def save_mesh(mesh: TetMesh, path: str | PathLike[str]) -> None:
     """
     path = Path(path)
     if path.suffix == ".npz":
-        arrays = {"points": mesh.points, "tetrahedra": mesh.tetrahedra, "labels": mesh.labels}
-        write_whole(path, lambda file: np.savez_compressed(file, names=np.array(mesh.names), **arrays))
+        fields = ("points", "tetrahedra", "labels", "names")
+        write_whole(path, lambda file: np.savez_compressed(file, **{name: getattr(mesh, name) for name in fields}))
         return
     if path.suffix not in FORMATS or path.suffix == ".mesh":
         raise OutputError(f"{path}: meshes are written as .msh, .vtu, .vtk or .npz, not as {path.suffix!r}")
@@ -113,7 +113,7 @@ def save_mesh(mesh: TetMesh, path: str | PathLike[str]) -> None:
 def _read_npz(path: Path) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None, list[str] | None]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            labels = file["labels"] if "labels" in file else None
+            labels = file.get("labels")
             names = [str(name) for name in file["names"]] if "names" in file else None
             return np.asarray(file["points"], dtype=float), file["tetrahedra"], labels, names
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
