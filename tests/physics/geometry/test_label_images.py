@@ -93,14 +93,15 @@ def test_a_small_label_stops_no_other() -> None:
         (
             np.where(SHELL == 5, -1, SHELL),
             {},
-            "1856 voxels have negative labels (the first, (2, 8, 8), has -1): use 0 for outside and positive numbers "
+            "1896 voxels have negative labels (the first, (2, 7, 9), has -1): use 0 for outside and positive numbers "
             "for compartments",
         ),
         (np.zeros((3, 3, 3), int), {}, "the label image of shape (3, 3, 3) is 0 throughout: nothing in it is labelled"),
         (
             SHELL,
             {"voxel_size": 0.0005},
-            "voxels of 0.0005 × 0.0005 × 0.0005 µm are finer than any microscope's: if they are in mm, multiply by 1000",
+            "voxels of 0.0005 × 0.0005 × 0.0005 µm are finer than any microscope's: if they are in mm, multiply "
+            "by 1000",
         ),
         (
             SHELL,

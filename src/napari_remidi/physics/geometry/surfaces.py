@@ -111,10 +111,10 @@ def _named(name: str, surface: Surface) -> "trimesh.Trimesh":
 def _read(path: Path) -> "trimesh.Trimesh":
     import trimesh
 
+    if not path.is_file():
+        raise MeshError(f"{path}: no such file")
     try:
         return trimesh.load_mesh(path)
-    except FileNotFoundError:
-        raise MeshError(f"{path}: no such file") from None
     except Exception as error:
         raise MeshError(f"{path}: not a surface that can be read ({error})") from None
 
