@@ -65,6 +65,16 @@ def test_a_fork_is_one_piece(tmp_path: Path) -> None:
     assert mesh.surface.body_count == 1
 
 
+def test_voxels_that_would_touch_at_an_edge_are_joined(tmp_path: Path) -> None:
+    """Thin neurites that leave a point at sharp angles meet in voxels that touch in every way there is."""
+    rng = np.random.default_rng(0)
+    ends = 12 * rng.normal(size=(14, 3))
+    lines = [f"{n} 3 {x:.3f} {y:.3f} {z:.3f} 0.6 1" for n, (x, y, z) in enumerate(ends, 2)]
+    mesh = open_neuron(written(tmp_path, "\n".join(["1 3 0 0 0 0.6 -1", *lines])), 0.6)
+    assert mesh.surface.is_watertight
+    assert mesh.surface.body_count == 1
+
+
 def test_the_soma_of_three_points_is_a_sphere(tmp_path: Path) -> None:
     soma = "1 1 0 0 0 4 -1\n2 1 0 -4 0 4 1\n3 1 0 4 0 4 1\n"
     mesh = open_neuron(written(tmp_path, soma), 1.0)

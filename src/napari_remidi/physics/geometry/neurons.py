@@ -50,7 +50,7 @@ def open_neuron(path: str | PathLike[str], edge_length: float | None = None) -> 
     centres = np.asarray((corners + 0.5) * spacing, dtype=np.float64)
     distance, kinds = field(centres)
     volumes = _volumes(field, centres, distance, kinds, spacing, len(cones.names))
-    inside = distance < 0
+    inside = _without_touching(corners, distance)
     present, labels = np.unique(kinds[inside], return_inverse=True)
     names = [cones.names[kind] for kind in present]
     size = np.full(3, spacing)
@@ -76,22 +76,21 @@ class _Field:
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
     def pressed(self, points: Array) -> Array:
-        """Points (n, 3) moved along the distance's gradient, by central differences, onto the surface."""
-        step = 1e-4 * self.reach
-        gradient = np.stack(
-            [(self(points + step * axis)[0] - self(points - step * axis)[0]) / (2 * step) for axis in np.eye(3)], axis=1
-        )
-        distance = self(points)[0]
-        known = np.isfinite(distance) & np.isfinite(gradient).all(axis=1)
-        move = np.where(known, distance, 0)[:, None] * np.where(known[:, None], gradient, 0)
+        """Points (n, 3) moved along the distance's gradient, by differences, onto the surface."""
+        step = 1e-5 * self.reach
+        distance = self._distance(points)
+        gradient = np.stack([(self._distance(points + step * axis) - distance) / step for axis in np.eye(3)], axis=1)
+        move = np.where(np.isfinite(distance), distance, 0)[:, None] * np.where(np.isfinite(gradient), gradient, 0)
         return points - move
 
+    def _distance(self, points: Array) -> Array:
+        point, _, distance = self._pairs(points)
+        nearest = np.full(len(points), np.inf)
+        np.minimum.at(nearest, point, distance)
+        return nearest
+
     def _near(self, points: Array) -> tuple[Array, Indices]:
-        tree = cKDTree(points)
-        hits = tree.query_ball_point((self.cones.starts + self.cones.ends) / 2, self.cones.bounds + self.reach)
-        cone = np.repeat(np.arange(len(hits)), [len(hit) for hit in hits])
-        point = np.concatenate([np.asarray(hit, dtype=np.int64) for hit in hits])
-        distance = self.cones.distance(cone, points[point])
+        point, cone, distance = self._pairs(points)
         rank = np.where((self.cones.kinds[cone] == 0) & (distance < 0), -1, 0)
         order = np.lexsort([distance, rank, point])
         first = order[np.unique(point[order], return_index=True)[1]]
@@ -99,6 +98,14 @@ class _Field:
         kinds[point[first]] = self.cones.kinds[cone[first]]
         np.minimum.at(nearest, point, distance)
         return nearest, kinds
+
+    def _pairs(self, points: Array) -> tuple[Indices, Indices, Array]:
+        """Each point with each cone in reach, and their distance."""
+        middles = (self.cones.starts + self.cones.ends) / 2
+        hits = cKDTree(points).query_ball_point(middles, self.cones.bounds + self.reach)
+        cone = np.repeat(np.arange(len(hits)), [len(hit) for hit in hits])
+        point = np.concatenate([np.asarray(hit, dtype=np.int64) for hit in hits])
+        return point, cone, self.cones.distance(cone, points[point])
 
 
 def _voxels_near(field: _Field, spacing: float) -> Indices:
@@ -115,6 +122,36 @@ def _voxels_near(field: _Field, spacing: float) -> Indices:
         found.append(np.ravel_multi_index(tuple(box[distance < margin].T), tuple(shape)))
     unique = np.unique(np.concatenate(found))
     return np.stack(np.unravel_index(unique, tuple(shape)), axis=1) + origin
+
+
+def _without_touching(corners: Indices, distance: Array) -> NDArray[np.bool_]:
+    """Voxels inside the neuron, and those that must join for none to touch another at an edge alone, (v,).
+
+    Of the two voxels that fill such a gap the one nearer to the neuron joins, until there is no gap.
+    """
+    low = corners.min(axis=0) - 1
+    shape = tuple(np.ptp(corners, axis=0) + 3)
+    flat = np.ravel_multi_index(tuple((corners - low).T), shape)  # increasing, as the corners are sorted
+    steps = np.array([shape[1] * shape[2], shape[2], 1])
+
+    def places(shift: int) -> Indices:
+        found = np.minimum(np.searchsorted(flat, flat + shift), len(flat) - 1)
+        return np.where(flat[found] == flat + shift, found, len(flat))
+
+    blocks = [
+        np.stack([np.arange(len(flat)), places(a + b), places(a), places(b)], axis=1)
+        for i, j in ((0, 1), (0, 2), (1, 2))
+        for a, b in ((steps[i], steps[j]), (steps[i], -steps[j]))
+    ]
+    first, across, one, other = np.concatenate(blocks).T
+    inside, far = np.append(distance < 0, False), np.append(distance, np.inf)  # the last stands for all others
+    while True:
+        gap = inside[first] & inside[across] & ~inside[one] & ~inside[other]
+        joins = np.where(far[one] < far[other], one, other)[gap]
+        joins = joins[joins < len(flat)]
+        if len(joins) == 0:
+            return inside[:-1]
+        inside[joins] = True
 
 
 def _volumes(field: _Field, centres: Array, distance: Array, kinds: Indices, spacing: float, count: int) -> Array:
