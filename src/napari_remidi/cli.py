@@ -180,7 +180,7 @@ def simulate(
     as_json: bool,
     **gradients: Any,
 ) -> None:
-    """Signal of a cell: a surface file (needs the mesher), or an .npz with points and tetrahedra, in µm."""
+    """Signal of a cell, in µm: a mesh file (.msh, .vtu, .vtk, .mesh, .npz), or a surface file (needs the mesher)."""
     import numpy as np
 
     from napari_remidi.files import write_whole
@@ -322,17 +322,11 @@ def _voxels(scan: "Scan", voxel: str | None, mask: Path | None) -> list[tuple[in
 
 
 def _mesh(path: Path) -> Any:
-    import numpy as np
-
     from napari_remidi.physics import TetMesh
+    from napari_remidi.physics.geometry import open_mesh
+    from napari_remidi.physics.geometry.mesh_files import SUFFIXES
 
-    if path.suffix != ".npz":
-        return TetMesh.from_surface(path)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return TetMesh(file["points"], file["tetrahedra"])
-    except (OSError, KeyError) as error:
-        raise InputError(f"{path}: no points and tetrahedra in it ({error})") from None
+    return open_mesh(path) if path.suffix in SUFFIXES else TetMesh.from_surface(path)
 
 
 def _has_display() -> bool:

@@ -53,7 +53,8 @@ def test_slivers_are_refused() -> None:
         (
             CORNERS[:4] * 1e-6,
             [[0, 1, 2, 3]],
-            "the mesh is 1e-06 µm long, which is no cell's size; give its points in µm",
+            "the mesh is 1e-06 µm long, which is no cell's size; give its points in µm "
+            "(open_mesh(path, scale=1000) reads mm)",
         ),
     ],
 )

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -121,23 +120,10 @@ class TetMesh:
         MeshError
             For a file that cannot be read, an open or inside-out surface, or where the mesher is not installed.
         """
-        shell = surface if not isinstance(surface, str | PathLike) else _read_surface(Path(surface))
-        check_surface(shell)
-        try:
-            import pytetwild
-        except ImportError:
-            raise MeshError(
-                "filling a surface with tetrahedra needs the optional mesher: pip install 'napari-remidi[mesh]'"
-            ) from None
-        options: dict[str, Any] = {} if edge_length is None else {"edge_length_abs": edge_length}
-        points, tets = pytetwild.tetrahedralize(
-            np.asarray(shell.vertices, dtype=np.float64), np.asarray(shell.faces, dtype=np.int32), **options
-        )
-        tets = np.asarray(tets, dtype=np.int64)
-        flipped = signed_volumes(points, tets) < 0  # the mesher's own node order, not the user's
-        tets[flipped] = tets[flipped][:, [0, 2, 1, 3]]
-        used, tets = np.unique(tets, return_inverse=True)
-        return cls(points[used], tets.reshape(-1, 4))
+        from napari_remidi.physics.geometry.surfaces import closed_surface, filled
+
+        shell = closed_surface(surface)
+        return cls(*filled(np.asarray(shell.vertices), np.asarray(shell.faces), edge_length))
 
 
 def signed_volumes(points: NDArray[np.float64], tetrahedra: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -169,17 +155,6 @@ def check_surface(surface: "trimesh.Trimesh") -> None:
         )
 
 
-def _read_surface(path: Path) -> "trimesh.Trimesh":
-    import trimesh
-
-    try:
-        return trimesh.load_mesh(path)
-    except FileNotFoundError:
-        raise MeshError(f"{path}: no such file") from None
-    except Exception as error:
-        raise MeshError(f"{path}: not a surface that can be read ({error})") from None
-
-
 def _face_counts(tetrahedra: NDArray[np.int64]) -> NDArray[np.int64]:
     faces = np.sort(tetrahedra[:, FACES].reshape(-1, 3), axis=1)
     return np.unique(faces, axis=0, return_counts=True)[1]
@@ -198,7 +173,10 @@ def _check_arrays(p: NDArray[np.float64], t: NDArray[np.int64]) -> None:
         raise MeshError(f"{unused} of {len(p)} points belong to no tetrahedron; remove them before simulating")
     extent = float(np.ptp(p, axis=0).max())
     if not SMALLEST <= extent <= LARGEST:
-        raise MeshError(f"the mesh is {extent:.3g} µm long, which is no cell's size; give its points in µm")
+        raise MeshError(
+            f"the mesh is {extent:.3g} µm long, which is no cell's size; give its points in µm "
+            "(open_mesh(path, scale=1000) reads mm)"
+        )
 
 
 def _checked_labels(
