@@ -14,7 +14,11 @@ except PackageNotFoundError:
 
 if TYPE_CHECKING:
     from napari_remidi.errors import RemidiError as RemidiError
+    from napari_remidi.physics import Compartment as Compartment
+    from napari_remidi.physics import Simulator as Simulator
+    from napari_remidi.physics import Substrate as Substrate
     from napari_remidi.physics import TetMesh as TetMesh
+    from napari_remidi.physics import differentiable_signal as differentiable_signal
     from napari_remidi.physics import simulate as simulate
     from napari_remidi.results import Axon as Axon
     from napari_remidi.results import chamfer as chamfer
@@ -29,7 +33,11 @@ _ROOM_OF = {
     "Scan": "scan",
     "Waveform": "scan",
     "TetMesh": "physics",
+    "Compartment": "physics",
+    "Substrate": "physics",
     "simulate": "physics",
+    "Simulator": "physics",
+    "differentiable_signal": "physics",
     "Prior": "shapes",
     "Axon": "results",
     "reconstruct": "results",

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,6 +165,8 @@ def info(dwi: Path, as_json: bool, **gradients: Any) -> None:
 @_gradients
 @click.option("--diffusivity", type=float, default=DEFAULTS["diffusivity"], show_default=True, help="µm²/ms.")
 @click.option("--ends", type=click.Choice(["closed", "open"]), default="closed", show_default=True)
+@click.option("--tolerance", type=float, default=1e-3, show_default=True, help="Of S/S0, for modes and time steps.")
+@click.option("--scale", type=float, default=1.0, show_default=True, help="Factor to µm: 1000 for a mesh in mm.")
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), help="Write b, direction, δ, Δ and S/S0 as a table (.tsv)."
 )
@@ -175,26 +177,29 @@ def simulate(
     dwi: Path | None,
     diffusivity: float,
     ends: Any,
+    tolerance: float,
+    scale: float,
     out: Path | None,
     device: str,
     as_json: bool,
     **gradients: Any,
 ) -> None:
-    """Signal of a cell, in µm: a mesh file (.msh, .vtu, .vtk, .mesh, .npz), or a surface file (needs the mesher)."""
+    """Signal of a cell: a mesh (.msh .vtu .vtk .mesh .npz), a neuron (.swc), or a surface (needs the mesher)."""
     import numpy as np
 
     from napari_remidi.files import write_whole
-    from napari_remidi.physics import simulate as signal_of
+    from napari_remidi.physics import Simulator
     from napari_remidi.scan import Protocol
 
     protocol = _opened(dwi, **gradients).protocol if dwi else Protocol.paper()
-    signal = signal_of(_mesh(mesh), protocol, diffusivity, ends, device)
+    found = Simulator(_mesh(mesh, scale), diffusivity, ends, tolerance, device).run(protocol)
+    signal, error = found.signal, asdict(found.error)
     table = np.column_stack([protocol.bvals, protocol.bvecs, protocol.delta, protocol.Delta, signal])
     if out is not None:
         header = "b_s_per_mm2\tgx\tgy\tgz\tdelta_ms\tDelta_ms\tsignal"
         write_whole(out, lambda file: np.savetxt(file, table, "%.6g", "\t", header=header, comments=""))
     if as_json:
-        click.echo(json.dumps({"signal": signal.tolist(), "protocol": protocol.to_dict()}))
+        click.echo(json.dumps({"signal": signal.tolist(), "error": error, "protocol": protocol.to_dict()}))
         return
     rows = []
     for shell in protocol.shells:
@@ -202,6 +207,8 @@ def simulate(
         numbers = (values.mean(), values.min(), values.max())
         rows.append((f"{shell.bval:g}", f"{shell.delta:g}", f"{shell.Delta:g}", *(f"{n:.4f}" for n in numbers)))
     print_table(("b, s/mm²", "δ, ms", "Δ, ms", "mean S/S0", "lowest", "highest"), rows)
+    left = ", ".join(f"{cause} {value:.0e}" for cause, value in error.items())
+    click.echo(f"{found.modes[0]} modes; largest error left in S/S0, estimated: {left}")
 
 
 @main.command()
@@ -321,12 +328,16 @@ def _voxels(scan: "Scan", voxel: str | None, mask: Path | None) -> list[tuple[in
     return [(int(i), int(j), int(k)) for i, j, k in np.argwhere(inside)]
 
 
-def _mesh(path: Path) -> Any:
+def _mesh(path: Path, scale: float) -> Any:
     from napari_remidi.physics import TetMesh
-    from napari_remidi.physics.geometry import open_mesh
+    from napari_remidi.physics.geometry import open_mesh, open_neuron
     from napari_remidi.physics.geometry.mesh_files import SUFFIXES
 
-    return open_mesh(path) if path.suffix in SUFFIXES else TetMesh.from_surface(path)
+    if path.suffix in SUFFIXES:
+        return open_mesh(path, scale)
+    if scale != 1.0:
+        raise click.UsageError(f"--scale is for mesh files ({' '.join(SUFFIXES)}); {path.name} must be in µm")
+    return open_neuron(path) if path.suffix == ".swc" else TetMesh.from_surface(path)
 
 
 def _has_display() -> bool:

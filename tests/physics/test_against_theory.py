@@ -26,7 +26,7 @@ def test_it_agrees_with_an_independent_implementation() -> None:
     grid = np.meshgrid(b, times, np.arange(len(directions)), indexing="ij")
     bvals, Delta, which = (axis.ravel() for axis in grid)
     protocol = Protocol.pgse(bvals, directions[which.astype(int)], delta, Delta)
-    difference = np.abs(simulate(mesh, protocol, diffusivity, device="cpu") - truth.ravel()).max()
+    difference = np.abs(simulate(mesh, protocol, diffusivity, tolerance=1e-4, device="cpu") - truth.ravel()).max()
     assert difference < 2e-4
 
 

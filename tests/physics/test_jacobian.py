@@ -11,7 +11,7 @@ from napari_remidi.physics.modes import modes_in_basis, sparse_modes
 from napari_remidi.physics.pgse import pgse_sensitivity, pgse_signal
 from napari_remidi.physics.pulses import pulse_blocks
 from napari_remidi.physics.reduced import ReducedModel, reduced_model, reduced_tangents
-from napari_remidi.physics.simulation import window
+from napari_remidi.physics.window import window
 from napari_remidi.scan import Protocol
 
 CPU = torch.device("cpu")

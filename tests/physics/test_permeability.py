@@ -14,7 +14,6 @@ from napari_remidi.errors import TimingError
 from napari_remidi.physics import TetMesh, simulate
 from napari_remidi.physics.pieces import Piece, pieces
 from napari_remidi.physics.substrate import Compartment, Substrate
-from napari_remidi.physics.substrate_signal import substrate_signal
 from napari_remidi.scan import Protocol
 
 B = np.array([500.0, 1000.0, 2000.0, 4000.0, 7000.0, 10000.0])
@@ -33,8 +32,8 @@ def along(direction: list[float]) -> tuple[Protocol, NDArray, NDArray]:
     )
 
 
-def signal(substrate: Substrate, protocol: Protocol, modes: int = 80) -> NDArray:
-    return substrate_signal(substrate, protocol, modes=modes, dtype=torch.float64)
+def signal(substrate: Substrate, protocol: Protocol, modes: int = 80, density: NDArray | None = None) -> NDArray:
+    return simulate(substrate, protocol, modes=modes, dtype=torch.float64, device="cpu", density=density)
 
 
 def substrate_of(mesh: TetMesh, layers: list[Layer], walls: list[float]) -> Substrate:
@@ -209,11 +208,9 @@ def test_a_start_density_multiplies_the_spin_density() -> None:
     mesh, protocol = small()
     ones = np.ones(len(mesh.points))
     substrate = Substrate(mesh, {"0": Compartment(density=0.5), "1": Compartment()}, {("0", "1"): 0.05})
-    assert substrate_signal(substrate, protocol, 80, ones, dtype=torch.float64) == pytest.approx(
-        signal(substrate, protocol), abs=1e-10
-    )
+    assert signal(substrate, protocol, density=ones) == pytest.approx(signal(substrate, protocol), abs=1e-10)
     middle = np.where(mesh.points[:, 1] == 1.0, 1.5, 0.5)  # of the width, so that the centre and the steps stay
-    parts = [substrate_signal(substrate, protocol, 80, start, dtype=torch.float64) for start in (middle, 2 - middle)]
+    parts = [signal(substrate, protocol, density=start) for start in (middle, 2 - middle)]
     amounts = [
         sum(float(piece.entries()[0] @ _pairs(piece, start)) for piece in pieces(substrate))
         for start in (middle, 2 - middle)

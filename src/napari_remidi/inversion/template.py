@@ -14,7 +14,7 @@ from napari_remidi.physics.devices import algebra_device
 from napari_remidi.physics.mesh import signed_volumes
 from napari_remidi.physics.modes import modes_in_basis
 from napari_remidi.physics.reduced import ReducedModel, ReducedTangents, reduced_model, reduced_tangents
-from napari_remidi.physics.simulation import window
+from napari_remidi.physics.window import window
 
 if TYPE_CHECKING:
     from napari_remidi.shapes import Prior

@@ -2,8 +2,9 @@
 
 `TetMesh` (checked tetrahedra) -> `assembly` (finite-element matrices) -> `modes` (low Laplacian eigenmodes, sparse
 or in a shipped basis) -> `reduced` (small dense matrices and their tangents) -> `pgse` (signal and Jacobian of
-every measurement). `simulate` runs the whole way for one mesh and one protocol; `differentiable_signal` is the same
-as a torch function, `substrate_jacobian` its derivative in few parameters.
+every measurement). `simulate` runs the whole way for one mesh and one protocol, `Simulator` says how exact it is
+(`accuracy`); `differentiable_signal` is the same as a torch function, `substrate_jacobian` its derivative in few
+parameters.
 
 `Substrate` (a mesh whose compartments differ in diffusivity, T2 and spin density, with walls that spins may pass) ->
 `doubling` (nodes of their own for every compartment) -> `pieces` (parts between which nothing passes) -> the same way.
@@ -19,11 +20,15 @@ if TYPE_CHECKING:
     from napari_remidi.physics.autograd import DifferentiableSimulator as DifferentiableSimulator
     from napari_remidi.physics.autograd import differentiable_signal as differentiable_signal
     from napari_remidi.physics.devices import choose_device as choose_device
+    from napari_remidi.physics.simulation import Simulation as Simulation
+    from napari_remidi.physics.simulation import Simulator as Simulator
     from napari_remidi.physics.simulation import simulate as simulate
     from napari_remidi.physics.substrate_derivatives import substrate_jacobian as substrate_jacobian
 
 _FILE_OF = {
     "DifferentiableSimulator": "autograd",
+    "Simulation": "simulation",
+    "Simulator": "simulation",
     "choose_device": "devices",
     "differentiable_signal": "autograd",
     "simulate": "simulation",
@@ -32,6 +37,8 @@ _FILE_OF = {
 __all__ = [
     "Compartment",
     "DifferentiableSimulator",
+    "Simulation",
+    "Simulator",
     "Substrate",
     "TetMesh",
     "choose_device",

@@ -17,16 +17,17 @@ import torch
 from torch import Tensor
 
 from napari_remidi.errors import InputError, MeshError
+from napari_remidi.physics.accuracy import modes_needed
 from napari_remidi.physics.devices import algebra_device, choose_device, memory_guard
+from napari_remidi.physics.echo import echo_times, encoding_times
 from napari_remidi.physics.frozen import frozen_model
 from napari_remidi.physics.mesh import TetMesh, signed_volumes
 from napari_remidi.physics.modes import sparse_modes
 from napari_remidi.physics.pieces import Piece, pieces
 from napari_remidi.physics.propagation import Propagation, propagated
-from napari_remidi.physics.simulation import WINDOW, Ends, central_density
 from napari_remidi.physics.substrate import Pair, Substrate
-from napari_remidi.physics.substrate_signal import echo_times, modes_needed
 from napari_remidi.physics.tissue_tensors import ByName, TissueTensors, Value
+from napari_remidi.physics.window import WINDOW, Ends, central_density
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
@@ -190,7 +191,7 @@ class DifferentiableSimulator:
 def open_density(nodes: Tensor, protocol: "Protocol", tissue: TissueTensors) -> Tensor:
     """Starting density of open ends at the nodes, (n,), as `central_density` has it, differentiable in the nodes."""
     fastest = float(tissue.diffusivity.detach().max())
-    reach = math.sqrt(2 * fastest * (protocol.Delta + protocol.delta)[~protocol.is_b0].max(initial=0))
+    reach = math.sqrt(2 * fastest * encoding_times(protocol)[~protocol.is_b0].max(initial=0))
     central_density(nodes.detach().cpu().numpy(), reach)  # warns and refuses
     centred = nodes - nodes.mean(dim=0)
     spread = centred.T @ centred

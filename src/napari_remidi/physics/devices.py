@@ -1,5 +1,6 @@
 """Where the arithmetic runs: one name in, one torch device out, and one sentence when its memory is full."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -50,3 +51,13 @@ def memory_guard(device: torch.device, what: str) -> Iterator[None]:
 def _out_of_memory(device: torch.device, what: str) -> OutOfMemory:
     remedy = "use fewer modes or measurements" if device.type == "cpu" else "choose device 'cpu' or use fewer modes"
     return OutOfMemory(f"{device} ran out of memory while {what}: {remedy}")
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that a device has left."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):  # neither macOS nor Windows says
+        return 8 * 2**30

@@ -27,8 +27,9 @@ from napari_remidi.physics.pulses import PulseBlock
 from napari_remidi.physics.reduced import ReducedModel, ReducedTangents
 
 PHASE_STEP = 0.5  # rad, the largest phase that a Strang step may turn
+LONGEST_STEP = 1.5  # ms; in a long pulse it is diffusion, not the phase, that asks for more
 STEPS = (8, 128)  # fewest and most steps per pulse
-CHUNK_BYTES = 2**28  # of working memory for the Jacobian
+CHUNK_BYTES = 2**28  # of working memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,12 @@ class Sensitivity:
 
 
 def pgse_signal(
-    model: ReducedModel, blocks: list[PulseBlock], diffusivity: float, rotation: Tensor | None = None, count: int = 0
+    model: ReducedModel,
+    blocks: list[PulseBlock],
+    diffusivity: float,
+    rotation: Tensor | None = None,
+    count: int = 0,
+    refine: int = 1,
 ) -> Tensor:
     """Signal of every measurement.
 
@@ -59,17 +65,21 @@ def pgse_signal(
     diffusivity : µm²/ms
     rotation : (3, 3), body to world; directions are turned into the body's frame. None: body and world agree
     count : number of measurements M
+    refine : times as many steps as by default
 
     Returns
     -------
     (M,) S/S0, one where no gradient acts
     """
     signal = _ones(blocks, count)
+    size = len(model.decay)
     for block in blocks:
-        pulse = Pulse(model, block, diffusivity, rotation)
-        coarse, fine = (pulse.signal(pulse.ends(n)) for n in (pulse.steps, 2 * pulse.steps))
-        held = block.measurement >= 0
-        signal[block.measurement[held]] = ((4 * fine - coarse) / 3)[held]
+        for part in _parts(block, 8 * size * (4 * block.strength.shape[1] + 3 * size)):
+            pulse = Pulse(model, part, diffusivity, rotation)
+            steps = refine * pulse.steps
+            coarse, fine = (pulse.signal(pulse.ends(n)) for n in (steps, 2 * steps))
+            held = part.measurement >= 0
+            signal[part.measurement[held]] = ((4 * fine - coarse) / 3)[held]
     return signal
 
 
@@ -92,10 +102,7 @@ def pgse_sensitivity(
     result = Sensitivity(ones.new_zeros(len(ones), parameters), torch.zeros_like(ones), ones.new_zeros(len(ones), 3))
     for block in blocks:
         size = len(model.decay)
-        per_direction = block.strength.shape[1] * 8 * size * (4 * (STEPS[1] // 8) + 2 * size)
-        chunk = max(1, int(CHUNK_BYTES / per_direction))
-        for first in range(0, len(block.directions), chunk):
-            part = block.part(slice(first, first + chunk))
+        for part in _parts(block, block.strength.shape[1] * 8 * size * (4 * (STEPS[1] // 8) + 2 * size)):
             pulse = Pulse(model, part, diffusivity, rotation)
             shape, diffusion, direction = pulse.sensitivity(tangents, exact)
             held = part.measurement >= 0
@@ -104,6 +111,13 @@ def pgse_sensitivity(
             result.diffusivity[rows] = diffusion[held]
             result.direction[rows] = (part.sign[..., None] * direction)[held]
     return result
+
+
+def _parts(block: PulseBlock, bytes_each: int) -> Iterator[PulseBlock]:
+    """Some directions after the other, as many as fit into the working memory."""
+    chunk = max(1, CHUNK_BYTES // bytes_each)
+    for first in range(0, len(block.directions), chunk):
+        yield block.part(slice(first, first + chunk))
 
 
 def _ones(blocks: list[PulseBlock], count: int) -> Tensor:
@@ -129,7 +143,8 @@ class Pulse:
         self.detect = model.detect.to(device, real)
         self.closed = model.density is None
         turn = float(self.phase.abs().amax() * block.strength.amax() * block.delta)
-        self.steps = min(max(STEPS[0], 2 * math.ceil(turn / PHASE_STEP / 2)), STEPS[1])  # even, to be halved
+        wanted = max(turn / PHASE_STEP, block.delta / LONGEST_STEP)
+        self.steps = min(max(STEPS[0], 2 * math.ceil(wanted / 2)), STEPS[1])  # even, to be halved
         self.gap = torch.exp(-block.gap[:, None, :] * self.decay[:, None])
 
     def ends(self, steps: int) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ weighted by their amounts.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor
 from napari_remidi.physics.assembly import Topology
 from napari_remidi.physics.doubling import Doubled
 from napari_remidi.physics.elements import element_matrices
+from napari_remidi.physics.mesh import boundary_faces, signed_volumes
 from napari_remidi.physics.substrate import Substrate
 from napari_remidi.physics.walls import Walls, permeable_walls, relaxing_walls
 
@@ -93,6 +95,23 @@ class Piece:
         lost = self.relaxing.added(places, self._given(relaxivity, own.relaxivities), spins)
         walls = torch.zeros_like(sums[1]).index_add(0, self.topology.linked, torch.cat([passing, lost]))
         return torch.cat([sums[:1], sums[1:2] + walls, sums[2:]])
+
+    @cached_property
+    def volumes(self) -> NDArray[np.float64]:
+        """Volume of each tetrahedron, (m',) µm³."""
+        return signed_volumes(self.points.cpu().numpy(), self.topology.tetrahedra.cpu().numpy())
+
+    @cached_property
+    def wall(self) -> float:
+        """Area of all its walls, µm²."""
+        f = self.points.cpu().numpy()[boundary_faces(self.topology.tetrahedra.cpu().numpy())]
+        return float(np.linalg.norm(np.cross(f[:, 1] - f[:, 0], f[:, 2] - f[:, 0]), axis=1).sum()) / 2
+
+    @property
+    def slowest(self) -> NDArray[np.float64]:
+        """Least diffusivity in each tetrahedron, (m',) µm²/ms."""
+        given = self.substrate.diffusivity
+        return (given if given.ndim == 1 else np.linalg.eigvalsh(given)[:, 0])[self.labels.cpu().numpy()]
 
     def density(self, values: ArrayLike) -> Tensor:
         """A start density at the mesh's nodes, (n,), as one at the piece's, (n',); it multiplies the spin density."""

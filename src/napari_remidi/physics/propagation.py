@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from napari_remidi.physics.echo import echo_times, free_time
 from napari_remidi.physics.frozen import FrozenModel
 from napari_remidi.physics.pgse import divided_difference, pgse_sensitivity, pgse_signal
 from napari_remidi.physics.pgse_gradient import pgse_gradient
 from napari_remidi.physics.pulses import PulseBlock, pulse_blocks
 from napari_remidi.physics.reduced import ModelGradient, ReducedModel, ReducedTangents
-from napari_remidi.physics.substrate_signal import echo_times, free_time
 from napari_remidi.physics.waveform_blocks import WaveformBlock, waveform_blocks
 from napari_remidi.physics.waveforms import waveform_gradient, waveform_sensitivity, waveform_signal
 
@@ -34,8 +34,8 @@ class Encoding(Interface):
     def rows(self) -> Tensor:
         """Which measurements, (k,)."""
 
-    def signal(self, model: ReducedModel) -> Tensor:
-        """Signals of the rows, (k,)."""
+    def signal(self, model: ReducedModel, refine: int = 1) -> Tensor:
+        """Signals of the rows, (k,), with `refine` times as many steps as by default."""
 
     def gradient(self, model: ReducedModel, cotangent: Tensor) -> ModelGradient:
         """Derivative of Σ_m w_m S_m over the rows, for a cotangent w of all measurements, (M,)."""
@@ -51,9 +51,9 @@ class Pulses:
     blocks: list[PulseBlock]
     rows: Tensor
 
-    def signal(self, model: ReducedModel) -> Tensor:
-        """Signals of the rows, (k,)."""
-        return pgse_signal(model, self.blocks, 1.0)[self.rows]
+    def signal(self, model: ReducedModel, refine: int = 1) -> Tensor:
+        """Signals of the rows, (k,), with `refine` times as many steps as by default."""
+        return pgse_signal(model, self.blocks, 1.0, refine=refine)[self.rows]
 
     def gradient(self, model: ReducedModel, cotangent: Tensor) -> ModelGradient:
         """Derivative of Σ_m w_m S_m over the rows."""
@@ -71,9 +71,9 @@ class Waveforms:
     blocks: list[WaveformBlock]
     rows: Tensor
 
-    def signal(self, model: ReducedModel) -> Tensor:
-        """Signals of the rows, (k,)."""
-        return waveform_signal(model, self.blocks, 1.0).real[self.rows]
+    def signal(self, model: ReducedModel, refine: int = 1) -> Tensor:
+        """Signals of the rows, (k,), with `refine` times as many steps as by default."""
+        return waveform_signal(model, self.blocks, 1.0, refine=refine).real[self.rows]
 
     def gradient(self, model: ReducedModel, cotangent: Tensor) -> ModelGradient:
         """Derivative of Σ_m w_m S_m over the rows."""
@@ -91,8 +91,8 @@ class Rest:
     times: Tensor
     rows: Tensor
 
-    def signal(self, model: ReducedModel) -> Tensor:
-        """Signals of the rows, (k,)."""
+    def signal(self, model: ReducedModel, refine: int = 1) -> Tensor:
+        """Signals of the rows, (k,), with `refine` times as many steps as by default."""
         times = self.times.to(model.decay)
         return torch.exp(-times[:, None] * model.decay) @ (model.start * model.detect)
 
@@ -149,11 +149,11 @@ class Propagation:
             encodings.append(Waveforms(waveform_blocks(protocol, device, dtype, lead), _rows(shaped)))
         return cls(tuple(encodings), torch.empty(0, dtype=dtype, device=device), len(protocol))
 
-    def signal(self, model: ReducedModel) -> Tensor:
-        """(M,) S/S0."""
+    def signal(self, model: ReducedModel, refine: int = 1) -> Tensor:
+        """(M,) S/S0, with `refine` times as many steps as by default."""
         signal = self.like.new_empty(self.count)
         for encoding in self.encodings:
-            signal[encoding.rows] = encoding.signal(model).to(signal)
+            signal[encoding.rows] = encoding.signal(model, refine).to(signal)
         return signal
 
     def gradient(self, model: ReducedModel, cotangent: Tensor) -> ModelGradient:

@@ -1,127 +1,246 @@
-"""One mesh, one protocol, one signal."""
+"""One mesh or substrate, one protocol, one signal, to a tolerance."""
 
 import math
+import time
 import warnings
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
-from napari_remidi.errors import InputError, MeshError
-from napari_remidi.physics.assembly import Topology
-from napari_remidi.physics.devices import algebra_device, choose_device, memory_guard
+from napari_remidi.errors import InputError, OutOfMemory
+from napari_remidi.physics.accuracy import ErrorEstimate, Probe, modes_needed, probes
+from napari_remidi.physics.devices import algebra_device, choose_device, free_memory, memory_guard
+from napari_remidi.physics.echo import echo_times, encoding_times
 from napari_remidi.physics.mesh import TetMesh
 from napari_remidi.physics.modes import sparse_modes
-from napari_remidi.physics.pgse import pgse_signal
-from napari_remidi.physics.pulses import pulse_blocks
-from napari_remidi.physics.reduced import reduced_model
+from napari_remidi.physics.pieces import Piece, pieces
+from napari_remidi.physics.propagation import Propagation
+from napari_remidi.physics.reduced import ReducedModel, reduced_model
+from napari_remidi.physics.substrate import Substrate
+from napari_remidi.physics.window import Ends, central_density
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
 
-Ends = Literal["closed", "open"]
-WINDOW = 1 / 5  # of an open segment's length, where spins start
+Floats = NDArray[np.float64]
+DIFFUSIVITY = 2.0  # µm²/ms, of a mesh for which nothing else is said
+TOLERANCES = (1e-8, 0.1)
+SINGLE_PRECISION = 1e-4  # the smallest tolerance that float32 can keep
+MORE_MODES = 1.6  # times as many, where those tried leave too large an error
 
 
-def simulate(
-    mesh: TetMesh,
-    protocol: "Protocol",
-    diffusivity: float = 2.0,
-    ends: Ends = "closed",
-    device: str = "auto",
-    modes: int | None = None,
-    dtype: torch.dtype = torch.float32,
-) -> NDArray[np.float64]:
-    """Signal of a cell with impermeable walls (finite elements, matrix formalism).
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """A signal and how it was found.
+
+    Attributes
+    ----------
+    signal : (M,) S/S0; where anything relaxes, the share of the excited magnetisation that is left at the echo
+    error : ErrorEstimate, the largest over the measurements
+    modes : number of modes of every piece of the substrate
+    seconds : of wall-clock time
+    """
+
+    signal: Floats
+    error: ErrorEstimate
+    modes: tuple[int, ...]
+    seconds: float
+
+
+class Simulator:
+    """Simulates the signals of one mesh or substrate; what they share is computed once.
 
     Parameters
     ----------
-    mesh : TetMesh, µm
-    protocol : Protocol with timing
-    diffusivity : µm²/ms
+    cell : TetMesh, µm, or Substrate
+    diffusivity : µm²/ms, of a TetMesh; 2.0 by default. A Substrate has its own
     ends : "closed", spins start everywhere; "open", they start in the central fifth of the mesh along its longest axis,
         so that none meets an end
+    tolerance : of S/S0, for modes and time steps together; they are chosen from it. The mesh's own error is estimated
+        too, and a warning says where it is larger
     device : "auto", "cuda", "mps" or "cpu"
-    modes : number of Laplacian modes; by default as many as the protocol needs (see `modes_needed`)
-    dtype : precision of the propagation; the modes are always found in float64
-
-    Returns
-    -------
-    (M,) S/S0
+    modes : number of modes of every piece, where the tolerance is not to choose it
+    dtype : precision of the propagation; by default float32 for tolerances of 1e-4 and more. The modes are always
+        found in float64
+    density : (n,) where spins start, at the mesh's nodes, a factor of the compartments' spin density; in the place of
+        what `ends` says
 
     Raises
     ------
     InputError
-        For a diffusivity that is not positive, or an unknown `ends` or device.
-    TimingError
-        Where the protocol has no timing.
-    OutOfMemory
-        Where the device has too little memory.
+        For a diffusivity that is not positive or given beside a Substrate, a tolerance outside 1e-8 to 0.1, or an
+        unknown `ends` or device.
+
+    Examples
+    --------
+    >>> from napari_remidi import Protocol
+    >>> from napari_remidi.physics import geometry
+    >>> protocol = Protocol.pgse([0, 4000], [[0, 0, 0], [1, 0, 0]], delta=5, Delta=25)
+    >>> found = Simulator(geometry.box((8.0, 4.0, 4.0), (16, 4, 4)), device="cpu").run(protocol)
+    >>> found.signal.round(3), found.error.total < 1e-3  # between walls 8 µm apart S/S0 is 0.5420
+    (array([1.   , 0.542]), True)
     """
-    protocol.require_timing()
-    if not (math.isfinite(diffusivity) and diffusivity > 0):
-        raise InputError(f"diffusivity {diffusivity} µm²/ms: it must be positive (free water at 37 °C has 3.0)")
-    if ends not in ("closed", "open"):
-        raise InputError(f"ends {ends!r} is unknown; choose 'closed' or 'open'")
-    target = choose_device(device)
-    algebra = algebra_device(target)
-    with memory_guard(target, f"simulating {len(mesh.points)} nodes and {len(protocol)} measurements"):
-        topology = Topology.of(mesh.tetrahedra, algebra)
-        entries = topology.entries(torch.as_tensor(mesh.points - mesh.points.mean(axis=0), device=algebra))
-        count = modes or modes_needed(mesh, protocol, diffusivity)
-        decay, vectors = sparse_modes(topology, entries, count)
-        density = None
-        if ends == "open":
-            reach = float(np.sqrt(2 * diffusivity * (protocol.Delta + protocol.delta)[~protocol.is_b0].max(initial=0)))
-            density = torch.as_tensor(central_density(mesh.points, reach), device=algebra)
-        model = reduced_model(topology, entries, decay, vectors, density)
-        signal = pgse_signal(model, pulse_blocks(protocol, target, dtype), diffusivity, count=len(protocol))
-    return signal.double().cpu().numpy()
+
+    def __init__(
+        self,
+        cell: TetMesh | Substrate,
+        diffusivity: float | None = None,
+        ends: Ends = "closed",
+        tolerance: float = 1e-3,
+        device: str = "auto",
+        modes: int | None = None,
+        dtype: torch.dtype | None = None,
+        density: ArrayLike | None = None,
+    ) -> None:
+        self.substrate = _substrate(cell, diffusivity)
+        if ends not in ("closed", "open"):
+            raise InputError(f"ends {ends!r} is unknown; choose 'closed' or 'open'")
+        if not TOLERANCES[0] <= tolerance <= TOLERANCES[1]:
+            raise InputError(f"tolerance {tolerance:g} of S/S0 is outside {TOLERANCES[0]:g} to {TOLERANCES[1]:g}")
+        self.ends, self.tolerance, self.modes = ends, tolerance, modes
+        self.density = None if density is None else _checked_density(density, len(self.substrate.mesh.points))
+        self.device = choose_device(device)
+        self.dtype = dtype or (torch.float32 if tolerance >= SINGLE_PRECISION else torch.float64)
+        if self.dtype == torch.float64 and algebra_device(self.device) != self.device:
+            self.device = torch.device("cpu")
+        self._solvers: list[_PieceSolver] | None = None
+
+    def run(self, protocol: "Protocol") -> Simulation:
+        """Simulate every measurement of a protocol.
+
+        Raises
+        ------
+        TimingError
+            Where the protocol has no timing, or no echo times that relaxation needs.
+        MeshError
+            With open ends, for a mesh so short that most spins would meet an end.
+        InputError
+            Where no number of modes that fits into memory keeps the tolerance.
+        OutOfMemory
+            Where the device has too little memory.
+        """
+        protocol.require_timing()
+        began = time.perf_counter()
+        substrate, relaxes = self.substrate, self.substrate.relaxes
+        echo = echo_times(protocol) if relaxes else np.zeros(len(protocol))
+        start = self._start(protocol)
+        what = f"simulating {len(substrate.mesh.points)} nodes and {len(protocol)} measurements"
+        with memory_guard(self.device, what):
+            if self._solvers is None:
+                self._solvers = [_PieceSolver(piece, self) for piece in pieces(substrate, algebra_device(self.device))]
+            propagation = Propagation.of(protocol, self.device, self.dtype, relaxes)
+            hardest = Propagation.of(protocol.subset(probes(protocol)), self.device, self.dtype, relaxes)
+            whole = sum(solver.piece.amount for solver in self._solvers)
+            total, amount, error = np.zeros(len(protocol)), 0.0, ErrorEstimate(0.0, 0.0, 0.0)
+            for solver in self._solvers:
+                probe = solver.probe(protocol, hardest, start)
+                signal = propagation.signal(probe.model, probe.refine).double().cpu().numpy()
+                part = float(probe.model.amount)
+                total, amount = total + part * signal * np.exp(-echo * solver.piece.baseline), amount + part
+                error = probe.left.weighted(solver.piece.amount / whole, error)
+        modes = tuple(solver.used for solver in self._solvers)
+        return Simulation(total / amount, error, modes, time.perf_counter() - began)
+
+    def _start(self, protocol: "Protocol") -> Floats | None:
+        if self.density is not None or self.ends == "closed":
+            return self.density
+        fastest = self.substrate.fastest
+        longest = float(np.max(encoding_times(protocol)[~protocol.is_b0], initial=0))
+        return central_density(self.substrate.mesh.points, math.sqrt(2 * fastest * longest))
 
 
-def modes_needed(mesh: TetMesh, protocol: "Protocol", diffusivity: float) -> int:
-    """Modes that a protocol can tell apart from still water, by Weyl's law for the mesh's volume and surface.
+class _PieceSolver:
+    """One piece and its modes, as many as the protocols so far have needed."""
 
-    A mode of eigenvalue λ is felt through the gradient with a weight of about (qR / Dλ)², so those with D λ δ far
-    above one can be left out: the limit is D λ δ = 40 for the shortest pulse, and at least λ = (π/2 µm)².
+    def __init__(self, piece: Piece, simulator: Simulator) -> None:
+        self.piece, self.simulator = piece, simulator
+        self.entries = piece.entries()
+        self.used = 0
+        self._modes: tuple[Tensor, Tensor] | None = None
+
+    def probe(self, protocol: "Protocol", hardest: Propagation, start: Floats | None) -> Probe:
+        """A model good enough for the hardest measurements of a protocol."""
+        piece, fixed, tolerance = self.piece, self.simulator.modes, self.simulator.tolerance
+        density = None if start is None else piece.density(start)
+        count = min(fixed or modes_needed(piece, protocol), piece.topology.nodes)
+        while True:
+            model = self._model(count, density)
+            probe = Probe.of(piece.topology, self.entries, model, hardest, tolerance, choose=not fixed)
+            if fixed or probe.left.modes <= tolerance / 2:
+                self.used = len(probe.model.decay)
+                return probe
+            count = self._more(count, probe.left.modes)
+
+    def _model(self, count: int, density: Tensor | None) -> ReducedModel:
+        if self._modes is None or count > self._modes[1].shape[1]:
+            self._modes = sparse_modes(self.piece.topology, self.entries, count)
+        return reduced_model(self.piece.topology, self.entries, *self._modes, density)
+
+    def _more(self, count: int, error: float) -> int:
+        """A larger number of modes; OutOfMemory where they do not fit."""
+        wanted = min(math.ceil(MORE_MODES * count), self.piece.topology.nodes)
+        needed = 8 * (3 * wanted * self.piece.topology.nodes + 12 * wanted**2)  # eigensolver, dense matrices
+        if needed > (free := free_memory(algebra_device(self.simulator.device))):
+            raise OutOfMemory(
+                f"with {count} modes the signal is still off by about {error:.1g}, more than the tolerance of "
+                f"{self.simulator.tolerance:g} allows, and {wanted} modes need {needed / 1e9:.1f} GB of the "
+                f"{free / 1e9:.1f} GB that are free: use a larger tolerance, a smaller mesh or weaker gradients"
+            )
+        return wanted
+
+
+def simulate(
+    mesh: TetMesh | Substrate,
+    protocol: "Protocol",
+    diffusivity: float | None = None,
+    ends: Ends = "closed",
+    tolerance: float = 1e-3,
+    device: str = "auto",
+    modes: int | None = None,
+    dtype: torch.dtype | None = None,
+    density: ArrayLike | None = None,
+) -> Floats:
+    """Signal of a cell or a substrate (finite elements, matrix formalism), to a tolerance.
+
+    The short form of `Simulator`, which also returns an estimate of the error and is faster for several protocols;
+    parameters and errors are the same. Warns where the mesh is too coarse for the tolerance.
+
+    Returns
+    -------
+    (M,) S/S0; where anything relaxes, the share of the excited magnetisation that is left at the echo
     """
-    weighted = ~protocol.is_b0
-    delta = float(protocol.delta[weighted].min(initial=math.inf))
-    limit = max(40 / (diffusivity * delta), (math.pi / 2) ** 2)
-    wavenumber = math.sqrt(limit)
-    bulk = mesh.volume * wavenumber**3 / (6 * math.pi**2)
-    wall = mesh.surface.area * wavenumber**2 / (16 * math.pi)
-    return int(np.clip(math.ceil(bulk + wall) + 10, 40, min(len(mesh.points), 400)))
-
-
-def central_density(points: NDArray[np.float64], reach: float) -> NDArray[np.float64]:
-    """Starting density ρ0 at the nodes, (n,): a raised cosine over the central fifth along the longest axis.
-
-    Warns where spins that spread by `reach` (µm, one standard deviation) would come to an end of the mesh, and
-    raises MeshError where most would.
-    """
-    centred = points - points.mean(axis=0)
-    axis = np.linalg.svd(centred, full_matrices=False)[2][0]
-    along = centred @ axis
-    low, high = along.min(), along.max()
-    length = high - low
-    density = window((along - (low + high) / 2) / length)
-    free = (0.5 - WINDOW / 2) * length
-    if reach > free:
-        raise MeshError(
-            f"open ends need a longer mesh: spins spread by {reach:.1f} µm, and only {free:.1f} µm lie beside "
-            "the central window; extend the mesh or use ends='closed'"
-        )
-    if 2.5 * reach > free:
+    found = Simulator(mesh, diffusivity, ends, tolerance, device, modes, dtype, density).run(protocol)
+    if found.error.mesh > tolerance:
         warnings.warn(
-            f"open ends: spins spread by {reach:.1f} µm (one sd) and {free:.1f} µm lie beside the central window; "
-            "some reach an end",
-            stacklevel=3,
+            f"the mesh is coarse for these gradients: its error is about {found.error.mesh:.1g} of S0, more than the "
+            f"tolerance of {tolerance:g}; refine it, or accept that with a larger tolerance",
+            stacklevel=2,
         )
-    return density
+    return found.signal
 
 
-def window(position: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Raised cosine of the relative position along a segment, −1/2 to 1/2: one at the centre, zero outside `WINDOW`."""
-    return np.where(np.abs(position) < WINDOW / 2, np.cos(np.pi * position / WINDOW) ** 2, 0.0)
+def _substrate(cell: TetMesh | Substrate, diffusivity: float | None) -> Substrate:
+    if isinstance(cell, Substrate):
+        if diffusivity is not None:
+            raise InputError(
+                f"diffusivity {diffusivity:g} is given beside a Substrate, which has its own: leave it out"
+            )
+        return cell
+    given = DIFFUSIVITY if diffusivity is None else diffusivity
+    if not (math.isfinite(given) and given > 0):
+        raise InputError(f"diffusivity {given} µm²/ms: it must be positive (free water at 37 °C has 3.0)")
+    return Substrate(cell, given)
+
+
+def _checked_density(density: ArrayLike, nodes: int) -> Floats:
+    values = np.asarray(density, dtype=np.float64)
+    if values.shape != (nodes,) or not np.isfinite(values).all() or values.min() < 0 or values.max() == 0:
+        raise InputError(
+            f"density has shape {values.shape}: give one finite number >= 0 for each of the mesh's {nodes} nodes, "
+            "and not only zeros"
+        )
+    return values

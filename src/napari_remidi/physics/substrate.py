@@ -126,6 +126,11 @@ class Substrate:
             values = [value if value.ndim else value * np.eye(3) for value in values]
         return np.stack(values)
 
+    @property
+    def fastest(self) -> float:
+        """Largest diffusivity in any direction, µm²/ms."""
+        return float((self.diffusivity if self.diffusivity.ndim == 1 else np.linalg.eigvalsh(self.diffusivity)).max())
+
     @cached_property
     def t2(self) -> Floats:
         """T2, (C,) ms."""

@@ -15,13 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from napari_remidi.errors import InputError
+from napari_remidi.physics.accuracy import modes_needed
 from napari_remidi.physics.devices import algebra_device, choose_device, memory_guard
+from napari_remidi.physics.echo import echo_times
 from napari_remidi.physics.modes import MASS, sparse_modes
 from napari_remidi.physics.pieces import Piece, pieces
 from napari_remidi.physics.propagation import Propagation
 from napari_remidi.physics.reduced import MOMENTS, reduced_model, tangents_of
 from napari_remidi.physics.substrate import Substrate
-from napari_remidi.physics.substrate_signal import echo_times, modes_needed
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
@@ -67,7 +68,7 @@ def substrate_jacobian(
     substrate : Substrate
     protocol : Protocol with timing; with echo times where anything relaxes
     velocities : (P, n, 3), derivative of the mesh's nodes with respect to P parameters
-    modes, device, dtype : as in `substrate_signal`
+    modes, device, dtype : as in `simulate`
 
     Returns
     -------
@@ -78,7 +79,7 @@ def substrate_jacobian(
     InputError
         For velocities that do not fit the mesh.
     TimingError, OutOfMemory
-        As `substrate_signal` does.
+        As `simulate` does.
     """
     protocol.require_timing()
     motions = np.zeros((0, *substrate.mesh.points.shape)) if velocities is None else np.array(velocities, dtype=float)

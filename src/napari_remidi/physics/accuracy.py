@@ -1,0 +1,191 @@
+"""How exact a signal is: modes and time steps chosen from a tolerance, and an estimate of what error is left.
+
+Three things separate a simulated signal from the continuous problem's, and each is estimated by a second computation
+that differs in it alone, on a few measurements that ask for most (`probes`):
+
+modes       the same with a fifth of them left out, or more
+time steps  the same with steps half as long
+mesh        the same with mass and moments lumped by a quarter. Consistent and lumped matrices err in opposite
+            directions, both in the square of the element size, so that their difference is of the size of the error
+            (Hughes, The Finite Element Method, 2000, section 7.3, for eigenvalues)
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_remidi.physics.assembly import Topology
+from napari_remidi.physics.modes import MASS, STIFFNESS
+from napari_remidi.physics.pieces import Piece
+from napari_remidi.physics.propagation import Propagation
+from napari_remidi.physics.reduced import MOMENTS, ReducedModel, reduced_model
+
+if TYPE_CHECKING:
+    from napari_remidi.scan import Protocol
+
+PROBES = 60
+SHARES = (0.25, 0.35, 0.5, 0.65, 0.8)  # of the modes that are known, tried as enough
+LUMPED = 1 / 4
+MOST_REFINED = 32
+
+
+@dataclass(frozen=True)
+class ErrorEstimate:
+    """Largest error in S/S0 that is left, by cause.
+
+    Attributes
+    ----------
+    modes, steps : numerical, within the tolerance that was asked for
+    mesh : of the mesh, which only a finer one lowers
+    """
+
+    modes: float
+    steps: float
+    mesh: float
+
+    @property
+    def total(self) -> float:
+        """All three together."""
+        return self.modes + self.steps + self.mesh
+
+    def weighted(self, share: float, other: "ErrorEstimate") -> "ErrorEstimate":
+        """This one's share of a signal's error added to another's."""
+        return ErrorEstimate(
+            other.modes + share * self.modes, other.steps + share * self.steps, other.mesh + share * self.mesh
+        )
+
+
+def probes(protocol: "Protocol", most: int = PROBES) -> NDArray[np.int64]:
+    """Rows of the measurements that ask for most modes: for every timing the strongest, and those of half their b."""
+    keys = np.stack([np.nan_to_num(pulse_times(protocol)), np.nan_to_num(protocol.Delta)], axis=1).round(6)
+    weighted = np.flatnonzero(~protocol.is_b0)
+    timings = np.unique(keys[weighted], axis=0)
+    if len(timings) > most // 2:
+        timings = timings[np.linspace(0, len(timings) - 1, most // 2).round().astype(int)]
+    chosen = []
+    for timing in timings:
+        rows = weighted[(keys[weighted] == timing).all(axis=1)]
+        for level in (1.0, 0.5):
+            aim = level * protocol.bvals[rows].max()
+            distance = np.abs(protocol.bvals[rows] - aim)
+            near = rows[distance <= max(0.1 * aim, distance.min())]
+            count = min(len(near), max(1, most // (2 * len(timings))))
+            chosen.append(near[np.linspace(0, len(near) - 1, count).round().astype(int)])
+    return np.unique(np.concatenate(chosen)) if chosen else np.arange(min(len(protocol), 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """A model tried on the hardest measurements.
+
+    Attributes
+    ----------
+    model : ReducedModel, with as few modes as the tolerance allows
+    refine : times as many time steps as by default
+    left : ErrorEstimate
+    """
+
+    model: ReducedModel
+    refine: int
+    left: ErrorEstimate
+
+    @classmethod
+    def of(
+        cls,
+        topology: Topology,
+        entries: Tensor,
+        model: ReducedModel,
+        hardest: Propagation,
+        tolerance: float,
+        choose: bool = True,
+    ) -> "Probe":
+        """Leave out the modes that the tolerance does not need (unless `choose` is false) and estimate what is lost."""
+        refine, steps, signal = _refined(model, hardest, tolerance / 4)
+        complete = len(model.decay) == topology.nodes
+        kept, modes = model, 0.0 if complete else np.inf
+        for share in SHARES:
+            fewer = first_modes(model, math.ceil(share * len(model.decay)))
+            change = float((signal - hardest.signal(fewer, refine)).abs().max())
+            if change <= tolerance / 2 and choose:
+                kept, modes = fewer, change
+                break
+            modes = modes if complete else change
+        mesh = _mesh_error(topology, entries, kept, hardest, refine)
+        return cls(kept, refine, ErrorEstimate(modes, steps, mesh))
+
+
+def _refined(model: ReducedModel, hardest: Propagation, tolerance: float) -> tuple[int, float, Tensor]:
+    """How many times more steps a tolerance needs, the error that they leave, and the signal."""
+    refine, signal = 1, hardest.signal(model)
+    while True:
+        finer = hardest.signal(model, 2 * refine)
+        error = float((signal - finer).abs().max())
+        if error <= tolerance or refine >= MOST_REFINED:
+            return refine, error, signal
+        refine, signal = 2 * refine, finer
+
+
+def _mesh_error(topology: Topology, entries: Tensor, model: ReducedModel, hardest: Propagation, refine: int) -> float:
+    """Change of the signal when mass and moments are lumped by a quarter, the modes' span kept."""
+    mixed = lumped(topology, entries, LUMPED)
+    mass, stiffness = topology.projected(mixed[[MASS, STIFFNESS]], model.modes)
+    lower = torch.linalg.cholesky(mass)
+    inner = torch.linalg.solve_triangular(lower, stiffness, upper=False)
+    inner = torch.linalg.solve_triangular(lower, inner.T, upper=False)
+    decay, vectors = torch.linalg.eigh((inner + inner.T) / 2)
+    modes = model.modes @ torch.linalg.solve_triangular(lower.T, vectors, upper=True)
+    other = reduced_model(topology, mixed, decay, modes, model.density)
+    return float((hardest.signal(model, refine) - hardest.signal(other, refine)).abs().max())
+
+
+def modes_needed(piece: Piece, protocol: "Protocol") -> int:
+    """Modes of a piece to begin with, by Weyl's law for the volume and surface of each of its compartments.
+
+    A mode of rate μ is felt through the gradient with a weight of about (qR / μ)², so those with μ δ far above one can
+    be left out: the limit is 40/δ for the shortest pulse, and at least the rate of a half-wave of 2 µm.
+    """
+    shortest = float(np.min(pulse_times(protocol)[~protocol.is_b0], initial=math.inf))
+    rate = 40 / shortest
+    wavenumber = np.sqrt(np.maximum(rate / piece.slowest, (math.pi / 2) ** 2))
+    bulk = float((piece.volumes * wavenumber**3).sum()) / (6 * math.pi**2)
+    wall = piece.wall * float((piece.volumes * wavenumber**2).sum() / piece.volumes.sum()) / (16 * math.pi)
+    return int(np.clip(math.ceil(bulk + wall) + 10, 40, 400))
+
+
+def pulse_times(protocol: "Protocol") -> NDArray[np.float64]:
+    """Duration of a pulse, (M,) ms; of a waveform a quarter of it all."""
+    times = protocol.delta.copy()
+    for row, waveform in enumerate(protocol.waveforms or ()):
+        if waveform is not None:
+            times[row] = waveform.duration / 4
+    return times
+
+
+def lumped(topology: Topology, entries: Tensor, share: float) -> Tensor:
+    """Mass and moments with a share of every row moved to its diagonal, (5, e)."""
+    ones = torch.ones(topology.nodes, 1, dtype=entries.dtype, device=entries.device)
+    rows = [MASS, *range(MOMENTS.start, MOMENTS.stop)]
+    sums = topology.product(entries[rows], ones)[..., 0]
+    diagonal = topology.rows == topology.columns
+    mixed = entries.clone()
+    mixed[rows] *= 1 - share
+    for row, total in zip(rows, sums, strict=True):
+        mixed[row, diagonal] += share * total[topology.rows[diagonal]]
+    return mixed
+
+
+def first_modes(model: ReducedModel, count: int) -> ReducedModel:
+    """The model in its lowest modes only."""
+    return replace(
+        model,
+        modes=model.modes[:, :count],
+        decay=model.decay[:count],
+        position=model.position[:, :count, :count],
+        start=model.start[:count],
+        detect=model.detect[:count],
+    )
