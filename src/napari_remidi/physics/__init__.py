@@ -6,6 +6,9 @@ every measurement). `simulate` runs the whole way for one mesh and one protocol.
 
 `Substrate` (a mesh whose compartments differ in diffusivity, T2 and spin density, with walls that spins may pass) ->
 `doubling` (nodes of their own for every compartment) -> `pieces` (parts between which nothing passes) -> the same way.
+
+`apparent` reads diffusivity and kurtosis off a signal, `limits` says what they must come to, and `fields` shows modes
+and magnetisation on the mesh.
 """
 
 from importlib import import_module
@@ -15,12 +18,33 @@ from napari_remidi.physics.mesh import TetMesh
 from napari_remidi.physics.substrate import Compartment, Substrate
 
 if TYPE_CHECKING:
+    from napari_remidi.physics.apparent import apparent_diffusion as apparent_diffusion
+    from napari_remidi.physics.apparent import tensor_diffusion as tensor_diffusion
     from napari_remidi.physics.devices import choose_device as choose_device
+    from napari_remidi.physics.fields import eigenfunctions as eigenfunctions
+    from napari_remidi.physics.fields import magnetisation as magnetisation
     from napari_remidi.physics.simulation import simulate as simulate
 
-__all__ = ["Compartment", "Substrate", "TetMesh", "choose_device", "simulate"]
+_FILE_OF = {
+    "apparent_diffusion": "apparent",
+    "tensor_diffusion": "apparent",
+    "choose_device": "devices",
+    "eigenfunctions": "fields",
+    "magnetisation": "fields",
+    "simulate": "simulation",
+}
 
-_FILE_OF = {"choose_device": "devices", "simulate": "simulation"}
+__all__ = [
+    "Compartment",
+    "Substrate",
+    "TetMesh",
+    "apparent_diffusion",
+    "choose_device",
+    "eigenfunctions",
+    "magnetisation",
+    "simulate",
+    "tensor_diffusion",
+]
 
 
 def __getattr__(name: str) -> Any:
