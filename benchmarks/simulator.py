@@ -32,8 +32,8 @@ GROUPS = {
 }
 CONDITIONS = (
     "D 2 µm²/ms. Accuracy: δ/Δ 5/10, 5/25, 5/50 ms with b to 10000 s/mm², 30/40 and 1/40 ms with b to 3000, five "
-    "random directions and two axes; figures are largest differences in S/S0 where no unit is given. The Jacobian's are "
-    "relative to the largest derivative."
+    "random directions and two axes; figures are largest differences in S/S0 where no unit is given. The Jacobian's "
+    "are relative to the largest derivative."
 )
 
 
