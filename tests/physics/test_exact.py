@@ -53,3 +53,29 @@ def test_low_b_in_a_disk_agrees_with_the_gaussian_phase_approximation() -> None:
     q = exact.strength(b, delta, Delta)
     log_signal = -2 * q**2 * (bracket / (diffusivity**2 * alpha2**3 * (radius**2 * alpha2 - 1))).sum()
     assert np.log(exact.disk(radius, [b], delta, Delta, diffusivity)[0]) == pytest.approx(log_signal, rel=1e-3)
+
+
+def test_a_waveform_of_two_pulses_is_a_pulsed_gradient() -> None:
+    q = float(exact.strength(4000.0, 5.0, 20.0))
+    pulses = np.repeat([q, 0.0, -q], [10, 30, 10])
+    pulsed = exact.slab(6.0, [4000.0], 5.0, 20.0, 2.0)[0]
+    assert exact.waveform_signal(exact.slab_modes(), 6.0, pulses, 0.5, 2.0) == pytest.approx(pulsed, abs=1e-12)
+    assert exact.box_waveform([6.0, 2.0, 3.0], np.outer(pulses, [1, 0, 0]), 0.5, 2.0) == pytest.approx(
+        pulsed, abs=1e-12
+    )
+    oblique = np.array([0.48, 0.6, 0.64])
+    expected = exact.box([6.0, 2.0, 3.0], [4000.0], [oblique], 5.0, 20.0, 2.0)[0]
+    assert exact.box_waveform([6.0, 2.0, 3.0], np.outer(pulses, oblique), 0.5, 2.0) == pytest.approx(
+        expected, abs=1e-12
+    )
+
+
+def test_a_slab_far_wider_than_the_paths_gives_free_diffusion_for_any_waveform() -> None:
+    """log S = −D ∫(∫q)²; of 150 µm about 6 % lies within reach of a wall."""
+    q = 0.02 * np.sin(np.linspace(0, 4 * np.pi, 80, endpoint=False) + 0.3) + 0.01 * np.repeat([1, -1], 40)
+    q -= q.mean()
+    dt = 0.25
+    turned = np.cumsum(q) * dt - q * dt / 2  # ∫q at the middle of each step; within it, quadratic
+    exponent = 0.5 * dt * (turned**2 + (q * dt) ** 2 / 12).sum()
+    signal = exact.waveform_signal(exact.slab_modes(120), 150.0, q, dt, 0.5)
+    assert signal.real == pytest.approx(np.exp(-exponent), abs=5e-2 * exponent)

@@ -8,6 +8,9 @@ parameters.
 
 `Substrate` (a mesh whose compartments differ in diffusivity, T2 and spin density, with walls that spins may pass) ->
 `doubling` (nodes of their own for every compartment) -> `pieces` (parts between which nothing passes) -> the same way.
+
+`apparent` reads diffusivity and kurtosis off a signal, `limits` says what they must come to, and `fields` shows modes
+and magnetisation on the mesh.
 """
 
 from importlib import import_module
@@ -17,9 +20,13 @@ from napari_remidi.physics.mesh import TetMesh
 from napari_remidi.physics.substrate import Compartment, Substrate
 
 if TYPE_CHECKING:
+    from napari_remidi.physics.apparent import apparent_diffusion as apparent_diffusion
+    from napari_remidi.physics.apparent import tensor_diffusion as tensor_diffusion
     from napari_remidi.physics.autograd import DifferentiableSimulator as DifferentiableSimulator
     from napari_remidi.physics.autograd import differentiable_signal as differentiable_signal
     from napari_remidi.physics.devices import choose_device as choose_device
+    from napari_remidi.physics.fields import eigenfunctions as eigenfunctions
+    from napari_remidi.physics.fields import magnetisation as magnetisation
     from napari_remidi.physics.simulation import Simulation as Simulation
     from napari_remidi.physics.simulation import Simulator as Simulator
     from napari_remidi.physics.simulation import simulate as simulate
@@ -29,11 +36,16 @@ _FILE_OF = {
     "DifferentiableSimulator": "autograd",
     "Simulation": "simulation",
     "Simulator": "simulation",
+    "apparent_diffusion": "apparent",
     "choose_device": "devices",
     "differentiable_signal": "autograd",
+    "eigenfunctions": "fields",
+    "magnetisation": "fields",
     "simulate": "simulation",
     "substrate_jacobian": "substrate_derivatives",
+    "tensor_diffusion": "apparent",
 }
+
 __all__ = [
     "Compartment",
     "DifferentiableSimulator",
@@ -41,10 +53,14 @@ __all__ = [
     "Simulator",
     "Substrate",
     "TetMesh",
+    "apparent_diffusion",
     "choose_device",
     "differentiable_signal",
+    "eigenfunctions",
+    "magnetisation",
     "simulate",
     "substrate_jacobian",
+    "tensor_diffusion",
 ]
 
 

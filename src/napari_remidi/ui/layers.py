@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_remidi.ui.shape import Shape
 
 if TYPE_CHECKING:
+    from napari_remidi.physics import TetMesh
     from napari_remidi.scan import Scan
 
 Voxel = tuple[int, int, int]
@@ -34,7 +35,7 @@ _SHARE_OF_VIEW = 0.4
 _FRAME_OF_VOXEL, _FRAME_OF_FIELD = 0.14, 0.008
 _MAX_SAMPLED = 200_000
 _HEADROOM = 1.3
-_LEAST_SD = 1e-3
+_LEAST_SD, _LEAST_VALUE = 1e-3, 1e-9
 
 
 def scan_layer(scan: "Scan") -> LayerData:
@@ -144,6 +145,28 @@ def axon_in_microns(shape: Shape, name: str = "axon", color: str | None = None, 
         return (vertices, outside.faces, _values(outside)), look | _colours(outside), "surface"
     one = {"colormap": {"name": color, "colors": ["black", color]}, "contrast_limits": (0.0, 1.0)}
     return (vertices, outside.faces, np.ones(len(vertices))), look | one | _remembered(outside), "surface"
+
+
+def field_in_microns(mesh: "TetMesh", values: NDArray[np.float64], name: str) -> LayerData:
+    """Surface layer in micrometres, centred on the origin, coloured by real values at a mesh's nodes, (n,) or (k, n).
+
+    A leading axis (times, modes) becomes a slider that counts from 0. Colours diverge about zero where values have both
+    signs.
+    """
+    from napari_remidi.physics.fields import surface_values
+
+    points, faces, shown = surface_values(mesh, values)
+    shape = Shape(points, faces)
+    top, signed = max(float(np.abs(shown).max()), _LEAST_VALUE), bool(shown.min() < 0)
+    look = {
+        "name": name,
+        "shading": "smooth",
+        "axis_labels": ("depth", "y", "x"),
+        "units": ("µm",) * 3,
+        "colormap": "twilight_shifted" if signed else "viridis",
+        "contrast_limits": (-top if signed else 0.0, top),
+    }
+    return (shape.centred[:, ::-1] * (-1.0, 1.0, 1.0), faces, shown), look | _remembered(shape), "surface"
 
 
 def magnification(scan: "Scan", shape: Shape) -> float:
