@@ -51,7 +51,7 @@ def test_no_file_names_a_qt_binding() -> None:
 
 
 def test_the_physics_can_be_used_alone() -> None:
-    for path in (SOURCE / "physics").glob("*.py"):
+    for path in (SOURCE / "physics").rglob("*.py"):
         for name in imported(path):
             assert not name.startswith(tuple(f"napari_remidi.{room}" for room in ROOMS[2:])), (path, name)
 
@@ -59,6 +59,6 @@ def test_the_physics_can_be_used_alone() -> None:
 def test_data_flows_one_way() -> None:
     for index, room in enumerate(ROOMS):
         later = tuple(f"napari_remidi.{name}" for name in (*ROOMS[index + 1 :], "ui", "cli", "terminal"))
-        for path in (SOURCE / room).glob("*.py"):
+        for path in (SOURCE / room).rglob("*.py"):
             wrong = {name for name in imported(path) if name.startswith(later)}
             assert not wrong, (path, wrong)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_remidi.physics.reduced import ReducedModel, ReducedTangents
+from napari_remidi.physics.reduction.reduced import ReducedModel, ReducedTangents
 from napari_remidi.scan import Protocol
 
 

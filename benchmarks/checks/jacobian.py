@@ -10,11 +10,11 @@ from checks import shapes
 from checks.accuracy import DIFFUSIVITY, random_directions
 from checks.table import Options, Row
 from napari_remidi.physics import TetMesh
-from napari_remidi.physics.assembly import Topology
-from napari_remidi.physics.modes import sparse_modes
-from napari_remidi.physics.pgse import pgse_sensitivity, pgse_signal
-from napari_remidi.physics.pulses import pulse_blocks
-from napari_remidi.physics.reduced import ReducedModel, reduced_model, reduced_tangents
+from napari_remidi.physics.encoding.pgse import pgse_sensitivity, pgse_signal
+from napari_remidi.physics.encoding.pulses import pulse_blocks
+from napari_remidi.physics.matrices.assembly import Topology
+from napari_remidi.physics.reduction.modes import sparse_modes
+from napari_remidi.physics.reduction.reduced import ReducedModel, reduced_model, reduced_tangents
 from napari_remidi.scan import Protocol
 
 TURNS_MODES, LEAVES_MODES = 1e-2, 1e-4

@@ -11,12 +11,12 @@ from checks.accuracy import DIFFUSIVITY
 from checks.baseline import dense_jacobian, dense_signal
 from checks.table import Options, Row
 from napari_remidi.physics import TetMesh, simulate
-from napari_remidi.physics.assembly import Topology
 from napari_remidi.physics.devices import algebra_device
-from napari_remidi.physics.modes import modes_in_basis, sparse_modes
-from napari_remidi.physics.pgse import pgse_sensitivity, pgse_signal
-from napari_remidi.physics.pulses import pulse_blocks
-from napari_remidi.physics.reduced import reduced_model, reduced_tangents
+from napari_remidi.physics.encoding.pgse import pgse_sensitivity, pgse_signal
+from napari_remidi.physics.encoding.pulses import pulse_blocks
+from napari_remidi.physics.matrices.assembly import Topology
+from napari_remidi.physics.reduction.modes import modes_in_basis, sparse_modes
+from napari_remidi.physics.reduction.reduced import reduced_model, reduced_tangents
 from napari_remidi.scan import Protocol
 
 MODES, BASIS, PARAMETERS = 60, 150, 20

@@ -11,10 +11,10 @@ from checks import shapes
 from checks.accuracy import random_directions
 from checks.table import Options, Row
 from napari_remidi.physics import TetMesh
-from napari_remidi.physics.assembly import Topology
-from napari_remidi.physics.modes import sparse_modes
-from napari_remidi.physics.reduced import reduced_model
-from napari_remidi.physics.waveforms import waveform_blocks, waveform_signal
+from napari_remidi.physics.encoding.waveforms import waveform_blocks, waveform_signal
+from napari_remidi.physics.matrices.assembly import Topology
+from napari_remidi.physics.reduction.modes import sparse_modes
+from napari_remidi.physics.reduction.reduced import reduced_model
 from napari_remidi.scan import Protocol, Waveform
 from napari_remidi.scan.protocol import GAMMA
 

@@ -12,8 +12,8 @@ from napari_remidi.inversion.noise import rician_mean
 from napari_remidi.inversion.rotation import rotations_about
 from napari_remidi.inversion.template import Template
 from napari_remidi.inversion.tissue import TissueProblem
-from napari_remidi.physics.pgse import pgse_signal
-from napari_remidi.physics.pulses import pulse_blocks
+from napari_remidi.physics.encoding.pgse import pgse_signal
+from napari_remidi.physics.encoding.pulses import pulse_blocks
 from napari_remidi.scan import Protocol, spread_directions
 from napari_remidi.shapes import Prior
 

@@ -18,13 +18,13 @@ from torch import Tensor
 
 from napari_remidi.errors import InputError, MeshError, TimingError
 from napari_remidi.physics import TetMesh
-from napari_remidi.physics.assembly import Topology
 from napari_remidi.physics.autograd import DifferentiableSimulator, differentiable_signal
-from napari_remidi.physics.frozen import projected
-from napari_remidi.physics.modes import sparse_modes
-from napari_remidi.physics.pgse import pgse_sensitivity
-from napari_remidi.physics.pulses import pulse_blocks
-from napari_remidi.physics.reduced import reduced_model, reduced_tangents
+from napari_remidi.physics.encoding.pgse import pgse_sensitivity
+from napari_remidi.physics.encoding.pulses import pulse_blocks
+from napari_remidi.physics.matrices.assembly import Topology
+from napari_remidi.physics.reduction.frozen import projected
+from napari_remidi.physics.reduction.modes import sparse_modes
+from napari_remidi.physics.reduction.reduced import reduced_model, reduced_tangents
 from napari_remidi.physics.simulation import simulate
 from napari_remidi.scan import Protocol
 from napari_remidi.shapes.families import closed_axon

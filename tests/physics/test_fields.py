@@ -7,9 +7,9 @@ import torch
 
 from napari_remidi.errors import InputError
 from napari_remidi.physics import TetMesh, simulate
-from napari_remidi.physics.assembly import Topology
 from napari_remidi.physics.fields import eigenfunctions, magnetisation, surface_values
-from napari_remidi.physics.modes import MASS
+from napari_remidi.physics.matrices.assembly import Topology
+from napari_remidi.physics.reduction.modes import MASS
 from napari_remidi.scan import Protocol
 
 PROTOCOL = Protocol.pgse([0.0, 1000.0, 6000.0], [[0, 0, 0], [0.6, 0, 0.8], [0.6, 0, 0.8]], 5.0, 20.0)

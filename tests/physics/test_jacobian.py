@@ -5,13 +5,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from napari_remidi.physics.assembly import Topology
-from napari_remidi.physics.elements import element_matrices, element_tangents
-from napari_remidi.physics.modes import modes_in_basis, sparse_modes
-from napari_remidi.physics.pgse import pgse_sensitivity, pgse_signal
-from napari_remidi.physics.pulses import pulse_blocks
-from napari_remidi.physics.reduced import ReducedModel, reduced_model, reduced_tangents
-from napari_remidi.physics.window import window
+from napari_remidi.physics.encoding.pgse import pgse_sensitivity, pgse_signal
+from napari_remidi.physics.encoding.pulses import pulse_blocks
+from napari_remidi.physics.encoding.window import window
+from napari_remidi.physics.matrices.assembly import Topology
+from napari_remidi.physics.matrices.elements import element_matrices, element_tangents
+from napari_remidi.physics.reduction.modes import modes_in_basis, sparse_modes
+from napari_remidi.physics.reduction.reduced import ReducedModel, reduced_model, reduced_tangents
 from napari_remidi.scan import Protocol
 
 CPU = torch.device("cpu")

@@ -6,13 +6,13 @@ import pytest
 import torch
 from layered_meshes import stack
 
-from napari_remidi.physics import pgse
-from napari_remidi.physics.assembly import Topology
-from napari_remidi.physics.modes import sparse_modes
-from napari_remidi.physics.pgse import pgse_sensitivity, pgse_signal
-from napari_remidi.physics.pieces import pieces
-from napari_remidi.physics.pulses import PulseBlock, pulse_blocks
-from napari_remidi.physics.reduced import ReducedModel, reduced_model, reduced_tangents
+from napari_remidi.physics.encoding import pgse
+from napari_remidi.physics.encoding.pgse import pgse_sensitivity, pgse_signal
+from napari_remidi.physics.encoding.pulses import PulseBlock, pulse_blocks
+from napari_remidi.physics.matrices.assembly import Topology
+from napari_remidi.physics.matrices.pieces import pieces
+from napari_remidi.physics.reduction.modes import sparse_modes
+from napari_remidi.physics.reduction.reduced import ReducedModel, reduced_model, reduced_tangents
 from napari_remidi.physics.substrate import Compartment, Substrate
 from napari_remidi.scan import Protocol
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_remidi.errors import TimingError
 from napari_remidi.physics import TetMesh, simulate
-from napari_remidi.physics.pieces import Piece, pieces
+from napari_remidi.physics.matrices.pieces import Piece, pieces
 from napari_remidi.physics.substrate import Compartment, Substrate
 from napari_remidi.scan import Protocol
 

@@ -7,8 +7,8 @@ import torch
 from layered_meshes import stack
 
 from napari_remidi.physics import TetMesh
-from napari_remidi.physics.assembly import Topology
-from napari_remidi.physics.pieces import Piece, pieces
+from napari_remidi.physics.matrices.assembly import Topology
+from napari_remidi.physics.matrices.pieces import Piece, pieces
 from napari_remidi.physics.substrate import Compartment, Substrate
 
 

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from scipy.linalg import expm
 from scipy.spatial.transform import Rotation
 
-from napari_remidi.physics.assembly import Topology
-from napari_remidi.physics.modes import sparse_modes
-from napari_remidi.physics.pgse import pgse_sensitivity, pgse_signal
-from napari_remidi.physics.pulses import pulse_blocks
-from napari_remidi.physics.reduced import ReducedModel, ReducedTangents, reduced_model
-from napari_remidi.physics.waveforms import (
+from napari_remidi.physics.encoding.pgse import pgse_sensitivity, pgse_signal
+from napari_remidi.physics.encoding.pulses import pulse_blocks
+from napari_remidi.physics.encoding.waveforms import (
     waveform_blocks,
     waveform_gradient,
     waveform_sensitivity,
     waveform_signal,
 )
+from napari_remidi.physics.matrices.assembly import Topology
+from napari_remidi.physics.reduction.modes import sparse_modes
+from napari_remidi.physics.reduction.reduced import ReducedModel, ReducedTangents, reduced_model
 from napari_remidi.scan import Protocol, Waveform, spread_directions
 
 Floats = NDArray[np.float64]
@@ -318,7 +318,7 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         return [waveform_signal(model, blocks), change.shape, change.direction, gradient.decay, gradient.position]
 
     whole = everything()
-    monkeypatch.setattr("napari_remidi.physics.waveforms.CHUNK_BYTES", 1)
+    monkeypatch.setattr("napari_remidi.physics.encoding.waveforms.CHUNK_BYTES", 1)
     # steps follow the strongest column of a chunk, so that only their error, 1e-6, may differ
     for one, other in zip(whole, everything(), strict=True):
         assert float((one - other).abs().max()) < 1e-4 * float(one.abs().max())

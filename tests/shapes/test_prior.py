@@ -6,11 +6,11 @@ import torch
 
 from napari_remidi.errors import MeshError, OutputError, PriorError
 from napari_remidi.physics import TetMesh, simulate
-from napari_remidi.physics.assembly import Topology
-from napari_remidi.physics.modes import modes_in_basis
-from napari_remidi.physics.pgse import pgse_signal
-from napari_remidi.physics.pulses import pulse_blocks
-from napari_remidi.physics.reduced import reduced_model
+from napari_remidi.physics.encoding.pgse import pgse_signal
+from napari_remidi.physics.encoding.pulses import pulse_blocks
+from napari_remidi.physics.matrices.assembly import Topology
+from napari_remidi.physics.reduction.modes import modes_in_basis
+from napari_remidi.physics.reduction.reduced import reduced_model
 from napari_remidi.scan import Protocol, spread_directions
 from napari_remidi.shapes import Prior
 from napari_remidi.shapes.families import AxonFields, closed_axon, open_axon

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from napari_remidi.inversion.rotation import rotations_about
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.template import Template
-from napari_remidi.physics.pgse import pgse_signal
-from napari_remidi.physics.pulses import pulse_blocks
+from napari_remidi.physics.encoding.pgse import pgse_signal
+from napari_remidi.physics.encoding.pulses import pulse_blocks
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol

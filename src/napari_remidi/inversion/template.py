@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_remidi.physics.assembly import Topology
 from napari_remidi.physics.devices import algebra_device
+from napari_remidi.physics.encoding.window import window
+from napari_remidi.physics.matrices.assembly import Topology
 from napari_remidi.physics.mesh import signed_volumes
-from napari_remidi.physics.modes import modes_in_basis
-from napari_remidi.physics.reduced import ReducedModel, ReducedTangents, reduced_model, reduced_tangents
-from napari_remidi.physics.window import window
+from napari_remidi.physics.reduction.modes import modes_in_basis
+from napari_remidi.physics.reduction.reduced import ReducedModel, ReducedTangents, reduced_model, reduced_tangents
 
 if TYPE_CHECKING:
     from napari_remidi.shapes import Prior

@@ -1,16 +1,12 @@
 """From a mesh to a signal.
 
-`TetMesh` (checked tetrahedra) -> `assembly` (finite-element matrices) -> `modes` (low Laplacian eigenmodes, sparse
-or in a shipped basis) -> `reduced` (small dense matrices and their tangents) -> `pgse` (signal and Jacobian of
-every measurement). `simulate` runs the whole way for one mesh and one protocol, `Simulator` says how exact it is
-(`accuracy`); `differentiable_signal` is the same as a torch function, `substrate_jacobian` its derivative in few
-parameters.
+`TetMesh` (checked tetrahedra, from `geometry`) -> `matrices` (finite elements) -> `reduction` (small dense matrices in
+the low diffusion modes) -> `encoding` (what gradients do to them: signal and Jacobian of every measurement). A
+`Substrate` is a mesh whose compartments differ in diffusivity, T2 and spin density, with walls that spins may pass.
 
-`Substrate` (a mesh whose compartments differ in diffusivity, T2 and spin density, with walls that spins may pass) ->
-`doubling` (nodes of their own for every compartment) -> `pieces` (parts between which nothing passes) -> the same way.
-
-`apparent` reads diffusivity and kurtosis off a signal, `limits` says what they must come to, and `fields` shows modes
-and magnetisation on the mesh.
+`simulate` runs the whole way, `Simulator` also says how exact it is (`accuracy`); `differentiable_signal` is the same
+as a torch function (`autograd`), `substrate_jacobian` its derivative in few parameters. `apparent` reads diffusivity
+and kurtosis off a signal, `limits` says what they must come to, `fields` shows modes and magnetisation on the mesh.
 """
 
 from importlib import import_module

@@ -19,11 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_remidi.physics.assembly import Topology
-from napari_remidi.physics.modes import MASS, STIFFNESS
-from napari_remidi.physics.pieces import Piece
-from napari_remidi.physics.propagation import Propagation
-from napari_remidi.physics.reduced import MOMENTS, ReducedModel, reduced_model
+from napari_remidi.physics.encoding.propagation import Propagation
+from napari_remidi.physics.matrices.assembly import Topology
+from napari_remidi.physics.matrices.pieces import Piece
+from napari_remidi.physics.reduction.modes import MASS, STIFFNESS
+from napari_remidi.physics.reduction.reduced import MOMENTS, ReducedModel, reduced_model
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
@@ -32,6 +32,7 @@ PROBES = 60
 SHARES = (0.25, 0.35, 0.5, 0.65, 0.8)  # of the modes that are known, tried as enough
 LUMPED = 1 / 4
 MOST_REFINED = 32
+RATE = 20.0  # per pulse duration, of the modes that are tried first
 
 
 @dataclass(frozen=True)
@@ -105,18 +106,29 @@ class Probe:
         choose: bool = True,
     ) -> "Probe":
         """Leave out the modes that the tolerance does not need (unless `choose` is false) and estimate what is lost."""
-        refine, steps, signal = _refined(model, hardest, tolerance / 4)
-        complete = len(model.decay) == topology.nodes
-        kept, modes = model, 0.0 if complete else np.inf
-        for share in SHARES:
-            fewer = first_modes(model, math.ceil(share * len(model.decay)))
-            change = float((signal - hardest.signal(fewer, refine)).abs().max())
-            if change <= tolerance / 2 and choose:
-                kept, modes = fewer, change
-                break
-            modes = modes if complete else change
-        mesh = _mesh_error(topology, entries, kept, hardest, refine)
+        kept, modes = _fewest(model, hardest, tolerance / 2) if choose else (model, np.inf)
+        if kept is model:
+            modes = 0.0 if len(model.decay) == topology.nodes else _change(model, SHARES[-1], hardest)
+        refine, steps, signal = _refined(kept, hardest, tolerance / 4)
+        mesh = float((signal - hardest.signal(_lumped_model(topology, entries, kept), refine)).abs().max())
         return cls(kept, refine, ErrorEstimate(modes, steps, mesh))
+
+
+def _fewest(model: ReducedModel, hardest: Propagation, tolerance: float) -> tuple[ReducedModel, float]:
+    """The model in as few modes as a tolerance allows, and what that changes; the same model where it allows none."""
+    signal = hardest.signal(model)
+    for share in SHARES:
+        fewer = first_modes(model, math.ceil(share * len(model.decay)))
+        change = float((signal - hardest.signal(fewer)).abs().max())
+        if change <= tolerance:
+            return fewer, change
+    return model, np.inf
+
+
+def _change(model: ReducedModel, share: float, hardest: Propagation) -> float:
+    """What leaving out all but a share of the modes changes."""
+    fewer = first_modes(model, math.ceil(share * len(model.decay)))
+    return float((hardest.signal(model) - hardest.signal(fewer)).abs().max())
 
 
 def _refined(model: ReducedModel, hardest: Propagation, tolerance: float) -> tuple[int, float, Tensor]:
@@ -130,8 +142,8 @@ def _refined(model: ReducedModel, hardest: Propagation, tolerance: float) -> tup
         refine, signal = 2 * refine, finer
 
 
-def _mesh_error(topology: Topology, entries: Tensor, model: ReducedModel, hardest: Propagation, refine: int) -> float:
-    """Change of the signal when mass and moments are lumped by a quarter, the modes' span kept."""
+def _lumped_model(topology: Topology, entries: Tensor, model: ReducedModel) -> ReducedModel:
+    """The model with mass and moments lumped by a share, in the span of the same modes."""
     mixed = lumped(topology, entries, LUMPED)
     mass, stiffness = topology.projected(mixed[[MASS, STIFFNESS]], model.modes)
     lower = torch.linalg.cholesky(mass)
@@ -139,18 +151,17 @@ def _mesh_error(topology: Topology, entries: Tensor, model: ReducedModel, hardes
     inner = torch.linalg.solve_triangular(lower, inner.T, upper=False)
     decay, vectors = torch.linalg.eigh((inner + inner.T) / 2)
     modes = model.modes @ torch.linalg.solve_triangular(lower.T, vectors, upper=True)
-    other = reduced_model(topology, mixed, decay, modes, model.density)
-    return float((hardest.signal(model, refine) - hardest.signal(other, refine)).abs().max())
+    return reduced_model(topology, mixed, decay, modes, model.density)
 
 
 def modes_needed(piece: Piece, protocol: "Protocol") -> int:
     """Modes of a piece to begin with, by Weyl's law for the volume and surface of each of its compartments.
 
     A mode of rate μ is felt through the gradient with a weight of about (qR / μ)², so those with μ δ far above one can
-    be left out: the limit is 40/δ for the shortest pulse, and at least the rate of a half-wave of 2 µm.
+    be left out: the limit is RATE/δ for the shortest pulse, and at least the rate of a half-wave of 2 µm.
     """
     shortest = float(np.min(pulse_times(protocol)[~protocol.is_b0], initial=math.inf))
-    rate = 40 / shortest
+    rate = RATE / shortest
     wavenumber = np.sqrt(np.maximum(rate / piece.slowest, (math.pi / 2) ** 2))
     bulk = float((piece.volumes * wavenumber**3).sum()) / (6 * math.pi**2)
     wall = piece.wall * float((piece.volumes * wavenumber**2).sum() / piece.volumes.sum()) / (16 * math.pi)

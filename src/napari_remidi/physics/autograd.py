@@ -19,15 +19,15 @@ from torch import Tensor
 from napari_remidi.errors import InputError, MeshError
 from napari_remidi.physics.accuracy import modes_needed
 from napari_remidi.physics.devices import algebra_device, choose_device, memory_guard
-from napari_remidi.physics.echo import echo_times, encoding_times
-from napari_remidi.physics.frozen import frozen_model
+from napari_remidi.physics.encoding.echo import echo_times, encoding_times
+from napari_remidi.physics.encoding.propagation import Propagation, propagated
+from napari_remidi.physics.encoding.window import WINDOW, Ends, central_density
+from napari_remidi.physics.matrices.pieces import Piece, pieces
 from napari_remidi.physics.mesh import TetMesh, signed_volumes
-from napari_remidi.physics.modes import sparse_modes
-from napari_remidi.physics.pieces import Piece, pieces
-from napari_remidi.physics.propagation import Propagation, propagated
+from napari_remidi.physics.reduction.frozen import frozen_model
+from napari_remidi.physics.reduction.modes import sparse_modes
 from napari_remidi.physics.substrate import Pair, Substrate
 from napari_remidi.physics.tissue_tensors import ByName, TissueTensors, Value
-from napari_remidi.physics.window import WINDOW, Ends, central_density
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol

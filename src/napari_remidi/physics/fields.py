@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_remidi.errors import InputError
 from napari_remidi.physics.accuracy import modes_needed
-from napari_remidi.physics.assembly import Topology
-from napari_remidi.physics.modes import sparse_modes
-from napari_remidi.physics.pieces import pieces
-from napari_remidi.physics.reduced import ReducedModel, reduced_model
+from napari_remidi.physics.matrices.assembly import Topology
+from napari_remidi.physics.matrices.pieces import pieces
+from napari_remidi.physics.reduction.modes import sparse_modes
+from napari_remidi.physics.reduction.reduced import ReducedModel, reduced_model
 from napari_remidi.physics.substrate import Substrate
 
 if TYPE_CHECKING:

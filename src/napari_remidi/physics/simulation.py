@@ -14,14 +14,14 @@ from torch import Tensor
 from napari_remidi.errors import InputError, OutOfMemory
 from napari_remidi.physics.accuracy import ErrorEstimate, Probe, modes_needed, probes
 from napari_remidi.physics.devices import algebra_device, choose_device, free_memory, memory_guard
-from napari_remidi.physics.echo import echo_times, encoding_times
+from napari_remidi.physics.encoding.echo import echo_times, encoding_times
+from napari_remidi.physics.encoding.propagation import Propagation
+from napari_remidi.physics.encoding.window import Ends, central_density
+from napari_remidi.physics.matrices.pieces import Piece, pieces
 from napari_remidi.physics.mesh import TetMesh
-from napari_remidi.physics.modes import sparse_modes
-from napari_remidi.physics.pieces import Piece, pieces
-from napari_remidi.physics.propagation import Propagation
-from napari_remidi.physics.reduced import ReducedModel, reduced_model
+from napari_remidi.physics.reduction.modes import sparse_modes
+from napari_remidi.physics.reduction.reduced import ReducedModel, reduced_model
 from napari_remidi.physics.substrate import Substrate
-from napari_remidi.physics.window import Ends, central_density
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol

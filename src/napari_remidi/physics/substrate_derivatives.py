@@ -17,11 +17,11 @@ from torch import Tensor
 from napari_remidi.errors import InputError
 from napari_remidi.physics.accuracy import modes_needed
 from napari_remidi.physics.devices import algebra_device, choose_device, memory_guard
-from napari_remidi.physics.echo import echo_times
-from napari_remidi.physics.modes import MASS, sparse_modes
-from napari_remidi.physics.pieces import Piece, pieces
-from napari_remidi.physics.propagation import Propagation
-from napari_remidi.physics.reduced import MOMENTS, reduced_model, tangents_of
+from napari_remidi.physics.encoding.echo import echo_times
+from napari_remidi.physics.encoding.propagation import Propagation
+from napari_remidi.physics.matrices.pieces import Piece, pieces
+from napari_remidi.physics.reduction.modes import MASS, sparse_modes
+from napari_remidi.physics.reduction.reduced import MOMENTS, reduced_model, tangents_of
 from napari_remidi.physics.substrate import Substrate
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_remidi.physics.assembly import Topology
-from napari_remidi.physics.modes import sparse_modes
+from napari_remidi.physics.matrices.assembly import Topology
+from napari_remidi.physics.reduction.modes import sparse_modes
 from napari_remidi.shapes.tube import Tube
 
 Floats = NDArray[np.float64]

@@ -8,9 +8,9 @@ import torch
 
 from napari_remidi.errors import MeshError
 from napari_remidi.physics import simulate
-from napari_remidi.physics.assembly import Topology
 from napari_remidi.physics.geometry import sphere, spheres
-from napari_remidi.physics.modes import sparse_modes
+from napari_remidi.physics.matrices.assembly import Topology
+from napari_remidi.physics.reduction.modes import sparse_modes
 from napari_remidi.scan import Protocol
 
 BALL = 4 / 3 * np.pi

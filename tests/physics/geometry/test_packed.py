@@ -7,7 +7,7 @@ import pytest
 from napari_remidi.errors import MeshError
 from napari_remidi.physics import Substrate
 from napari_remidi.physics.geometry import packed_cylinders
-from napari_remidi.physics.pieces import pieces
+from napari_remidi.physics.matrices.pieces import pieces
 
 THREE = [[1.5, 1.5], [3.6, 1.5], [2.5, 3.5]]
 

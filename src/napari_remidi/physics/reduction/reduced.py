@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from napari_remidi.physics.assembly import Topology
-from napari_remidi.physics.modes import MASS, STIFFNESS
+from napari_remidi.physics.matrices.assembly import Topology
+from napari_remidi.physics.reduction.modes import MASS, STIFFNESS
 
 MOMENTS = slice(2, 5)
 

@@ -18,12 +18,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from napari_remidi.physics.assembly import Topology
-from napari_remidi.physics.doubling import Doubled
-from napari_remidi.physics.elements import element_matrices
+from napari_remidi.physics.matrices.assembly import Topology
+from napari_remidi.physics.matrices.doubling import Doubled
+from napari_remidi.physics.matrices.elements import element_matrices
+from napari_remidi.physics.matrices.walls import Walls, permeable_walls, relaxing_walls
 from napari_remidi.physics.mesh import boundary_faces, signed_volumes
 from napari_remidi.physics.substrate import Substrate
-from napari_remidi.physics.walls import Walls, permeable_walls, relaxing_walls
 
 Ints = NDArray[np.int64]
 

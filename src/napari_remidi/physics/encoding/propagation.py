@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from napari_remidi.physics.echo import echo_times, free_time
-from napari_remidi.physics.frozen import FrozenModel
-from napari_remidi.physics.pgse import divided_difference, pgse_sensitivity, pgse_signal
-from napari_remidi.physics.pgse_gradient import pgse_gradient
-from napari_remidi.physics.pulses import PulseBlock, pulse_blocks
-from napari_remidi.physics.reduced import ModelGradient, ReducedModel, ReducedTangents
-from napari_remidi.physics.waveform_blocks import WaveformBlock, waveform_blocks
-from napari_remidi.physics.waveforms import waveform_gradient, waveform_sensitivity, waveform_signal
+from napari_remidi.physics.encoding.echo import echo_times, free_time
+from napari_remidi.physics.encoding.pgse import divided_difference, pgse_sensitivity, pgse_signal
+from napari_remidi.physics.encoding.pgse_gradient import pgse_gradient
+from napari_remidi.physics.encoding.pulses import PulseBlock, pulse_blocks
+from napari_remidi.physics.encoding.waveform_blocks import WaveformBlock, waveform_blocks
+from napari_remidi.physics.encoding.waveforms import waveform_gradient, waveform_sensitivity, waveform_signal
+from napari_remidi.physics.reduction.frozen import FrozenModel
+from napari_remidi.physics.reduction.reduced import ModelGradient, ReducedModel, ReducedTangents
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol

@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from napari_remidi.physics.devices import algebra_device
-from napari_remidi.physics.reduced import ReducedModel
-from napari_remidi.physics.waveform_blocks import WaveformBlock
+from napari_remidi.physics.encoding.waveform_blocks import WaveformBlock
+from napari_remidi.physics.reduction.reduced import ReducedModel
 
 PHASE_STEP = 0.5  # rad, the largest phase that a step of the coarse sweep may turn
 FEWEST = 8  # steps of the coarse sweep between two rests

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_remidi.physics.elements import FACE_MASS, face_areas
+from napari_remidi.physics.matrices.elements import FACE_MASS, face_areas
 
 Ints = NDArray[np.int64]
 SIX = np.stack(np.triu_indices(6), axis=1)  # node pairs of the two sides of a face, 21 of them

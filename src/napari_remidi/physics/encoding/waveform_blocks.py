@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_remidi.physics.pulses import hemisphere
+from napari_remidi.physics.encoding.pulses import hemisphere
 from napari_remidi.scan.btensor import GAMMA
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from napari_remidi.physics.assembly import Topology
-from napari_remidi.physics.modes import MASS
-from napari_remidi.physics.reduced import MOMENTS, ReducedModel
+from napari_remidi.physics.matrices.assembly import Topology
+from napari_remidi.physics.reduction.modes import MASS
+from napari_remidi.physics.reduction.reduced import MOMENTS, ReducedModel
 
 CHUNK = 2**16  # entries at a time: bounds the memory of large meshes
 

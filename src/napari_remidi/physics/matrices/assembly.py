@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_remidi.physics.elements import PAIRS, element_matrices, element_tangents
+from napari_remidi.physics.matrices.elements import PAIRS, element_matrices, element_tangents
 
 # torch says so once per process; the few products used here are covered by this package's tests
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")

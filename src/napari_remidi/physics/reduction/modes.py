@@ -13,7 +13,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, splu
 from torch import Tensor
 
 from napari_remidi.errors import MeshError
-from napari_remidi.physics.assembly import Topology
+from napari_remidi.physics.matrices.assembly import Topology
 
 MASS, STIFFNESS = 0, 1  # rows of Topology.entries
 DENSE_BELOW = 700  # nodes; a dense solver is as fast there and finds every mode

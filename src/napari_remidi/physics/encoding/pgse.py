@@ -23,8 +23,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from napari_remidi.physics.pulses import PulseBlock
-from napari_remidi.physics.reduced import ReducedModel, ReducedTangents
+from napari_remidi.physics.encoding.pulses import PulseBlock
+from napari_remidi.physics.reduction.reduced import ReducedModel, ReducedTangents
 
 PHASE_STEP = 0.5  # rad, the largest phase that a Strang step may turn
 LONGEST_STEP = 1.5  # ms; in a long pulse it is diffusion, not the phase, that asks for more

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from napari_remidi.physics.splitting import Grid, Splitting, overlap
+from napari_remidi.physics.encoding.splitting import Grid, Splitting, overlap
 
 TIMES = 16  # states whose outer products are formed at once
 

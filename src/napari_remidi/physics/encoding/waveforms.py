@@ -17,11 +17,11 @@ from typing import Literal, overload
 import torch
 from torch import Tensor
 
-from napari_remidi.physics.pgse import Sensitivity
-from napari_remidi.physics.reduced import ModelGradient, ReducedModel, ReducedTangents
-from napari_remidi.physics.splitting import Extent, Grid, Splitting, grid_of
-from napari_remidi.physics.waveform_adjoint import TIMES, Change, swept
-from napari_remidi.physics.waveform_blocks import WaveformBlock, waveform_blocks
+from napari_remidi.physics.encoding.pgse import Sensitivity
+from napari_remidi.physics.encoding.splitting import Extent, Grid, Splitting, grid_of
+from napari_remidi.physics.encoding.waveform_adjoint import TIMES, Change, swept
+from napari_remidi.physics.encoding.waveform_blocks import WaveformBlock, waveform_blocks
+from napari_remidi.physics.reduction.reduced import ModelGradient, ReducedModel, ReducedTangents
 
 __all__ = ["waveform_blocks", "waveform_gradient", "waveform_sensitivity", "waveform_signal"]
 

@@ -12,9 +12,9 @@ eigenbasis of A_g: two more sweeps in all, and one r × r matrix per direction i
 import torch
 from torch import Tensor
 
-from napari_remidi.physics.pgse import STEPS, Pulse, divided_difference, real_product
-from napari_remidi.physics.pulses import PulseBlock
-from napari_remidi.physics.reduced import ModelGradient, ReducedModel
+from napari_remidi.physics.encoding.pgse import STEPS, Pulse, divided_difference, real_product
+from napari_remidi.physics.encoding.pulses import PulseBlock
+from napari_remidi.physics.reduction.reduced import ModelGradient, ReducedModel
 
 CHUNK_BYTES = 2**28  # of forward states kept for the way back
 Parts = tuple[Tensor, Tensor, Tensor, Tensor]
