@@ -33,7 +33,8 @@ GROUPS = {
 CONDITIONS = (
     "D 2 µm²/ms. Accuracy: δ/Δ 5/10, 5/25, 5/50 ms with b to 10000 s/mm², 30/40 and 1/40 ms with b to 3000, five "
     "random directions and two axes; figures are largest differences in S/S0 where no unit is given. The Jacobian's "
-    "are relative to the largest derivative."
+    "are relative to the parameter's largest derivative, or to a tenth of any parameter's largest if that is more "
+    "(a bend of a straight cylinder changes nothing, by symmetry)."
 )
 
 
