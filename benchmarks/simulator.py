@@ -91,7 +91,8 @@ def main() -> int:
         failed, held = (sum(row.holds is truth for row in everything) for truth in (False, True))
         print(f"\n{held} hold, {failed} fail, {len(everything) - held - failed} are reported only")
     if arguments.markdown:
-        text = f"# The simulator, measured\n\n`python benchmarks/simulator.py`, {machine(options)}.\n\n{CONDITIONS}\n\n"
+        command = f"python benchmarks/simulator.py{' --quick' * options.quick}"
+        text = f"# The simulator, measured\n\n`{command}`, {machine(options)}.\n\n{CONDITIONS}\n\n"
         tables = [markdown(GROUPS[group][1], rows) for group, rows in found.items() if rows]
         arguments.markdown.write_text(text + "\n".join(tables), encoding="utf-8")
     return int(any(row.holds is False for row in everything))
