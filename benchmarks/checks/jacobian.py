@@ -19,6 +19,7 @@ from napari_remidi.scan import Protocol
 
 TURNS_MODES, LEAVES_MODES = 1e-2, 1e-4
 MODES, STEP = 120, 1e-3
+VANISHING = 0.1  # of the largest derivative by any parameter; smaller ones are small by symmetry
 CPU = torch.device("cpu")
 
 
@@ -56,9 +57,9 @@ def jacobian_protocol() -> Protocol:
     return Protocol.pgse(bvals, random_directions(24), 5.0, Delta)
 
 
-def difference(derivative: Tensor, slope: Tensor) -> float:
-    """Largest difference, relative to the largest derivative."""
-    return float((derivative - slope).abs().max() / slope.abs().max())
+def difference(derivative: Tensor, slope: Tensor, scale: float = 0.0) -> float:
+    """Largest difference, relative to the largest derivative; to `scale` where symmetry leaves hardly any."""
+    return float((derivative - slope).abs().max()) / max(float(slope.abs().max()), scale)
 
 
 def rows(options: Options) -> Iterator[Row]:
@@ -79,19 +80,20 @@ def rows(options: Options) -> Iterator[Row]:
         tangents = reduced_tangents(topology, model, points, torch.stack(list(fields.values())))
         spin = torch.tensor([[0, -0.3, 0.2], [0.3, 0, 0.5], [-0.2, -0.5, 0]], dtype=torch.float64)
         turn = torch.linalg.matrix_exp(0.7 * spin)
-        found = pgse_sensitivity(model, tangents, blocks, DIFFUSIVITY, turn, count)
+        found = pgse_sensitivity(model, tangents, blocks, DIFFUSIVITY, turn, count, exact=True)
+        pairs: dict[str, tuple[Tensor, Tensor]] = {}
         for column, (what, velocity) in enumerate(fields.items()):
-            slope = (
-                signal(model_of(points + STEP * velocity), rotation=turn)
-                - signal(model_of(points - STEP * velocity), rotation=turn)
-            ) / (2 * STEP)
-            yield Row(f"{name} µm: {what}", difference(found.shape[:, column], slope), at_most=TURNS_MODES)
-        slope = (signal(model, DIFFUSIVITY + STEP, turn) - signal(model, DIFFUSIVITY - STEP, turn)) / (2 * STEP)
-        yield Row(f"{name} µm: diffusivity", difference(found.diffusivity, slope), at_most=LEAVES_MODES)
-        ahead, behind = (torch.linalg.matrix_exp(sign * STEP * spin) @ turn for sign in (1, -1))
-        slope = (signal(model, rotation=ahead) - signal(model, rotation=behind)) / (2 * STEP)
+            above, below = (signal(model_of(points + sign * STEP * velocity), rotation=turn) for sign in (1, -1))
+            pairs[what] = found.shape[:, column], (above - below) / (2 * STEP)
+        above, below = (signal(model, DIFFUSIVITY + sign * STEP, turn) for sign in (1, -1))
+        pairs["diffusivity"] = found.diffusivity, (above - below) / (2 * STEP)
+        above, below = (signal(model, rotation=torch.linalg.matrix_exp(sign * STEP * spin) @ turn) for sign in (1, -1))
         predicted = (found.direction * (torch.tensor(-protocol.bvecs) @ spin.T)).sum(1)
-        yield Row(f"{name} µm: rotation", difference(predicted, slope), at_most=LEAVES_MODES)
+        pairs["rotation"] = predicted, (above - below) / (2 * STEP)
+        scale = VANISHING * max(float(slope.abs().max()) for _, slope in pairs.values())
+        for what, (derivative, slope) in pairs.items():
+            bound = LEAVES_MODES if what in ("diffusivity", "rotation") else TURNS_MODES
+            yield Row(f"{name} µm: {what}", difference(derivative, slope, scale), at_most=bound)
     yield from tissue_rows(options)
 
 

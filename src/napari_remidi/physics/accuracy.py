@@ -98,7 +98,7 @@ class Probe:
     @classmethod
     def of(
         cls,
-        topology: Topology,
+        piece: Piece,
         entries: Tensor,
         model: ReducedModel,
         hardest: Propagation,
@@ -108,9 +108,9 @@ class Probe:
         """Leave out the modes that the tolerance does not need (unless `choose` is false) and estimate what is lost."""
         kept, modes = _fewest(model, hardest, tolerance / 2) if choose else (model, np.inf)
         if kept is model:
-            modes = 0.0 if len(model.decay) == topology.nodes else _change(model, SHARES[-1], hardest)
+            modes = 0.0 if len(model.decay) == piece.topology.nodes else _change(model, SHARES[-1], hardest)
         refine, steps, signal = _refined(kept, hardest, tolerance / 4)
-        mesh = float((signal - hardest.signal(_lumped_model(topology, entries, kept), refine)).abs().max())
+        mesh = float((signal - hardest.signal(_lumped_model(piece, entries, kept), refine)).abs().max())
         return cls(kept, refine, ErrorEstimate(modes, steps, mesh))
 
 
@@ -142,9 +142,9 @@ def _refined(model: ReducedModel, hardest: Propagation, tolerance: float) -> tup
         refine, signal = 2 * refine, finer
 
 
-def _lumped_model(topology: Topology, entries: Tensor, model: ReducedModel) -> ReducedModel:
+def _lumped_model(piece: Piece, entries: Tensor, model: ReducedModel) -> ReducedModel:
     """The model with mass and moments lumped by a share, in the span of the same modes."""
-    mixed = lumped(topology, entries, LUMPED)
+    topology, mixed = piece.topology, lumped(piece.topology, entries, piece.points, LUMPED)
     mass, stiffness = topology.projected(mixed[[MASS, STIFFNESS]], model.modes)
     lower = torch.linalg.cholesky(mass)
     inner = torch.linalg.solve_triangular(lower, stiffness, upper=False)
@@ -177,16 +177,17 @@ def pulse_times(protocol: "Protocol") -> NDArray[np.float64]:
     return times
 
 
-def lumped(topology: Topology, entries: Tensor, share: float) -> Tensor:
-    """Mass and moments with a share of every row moved to its diagonal, (5, e)."""
+def lumped(topology: Topology, entries: Tensor, points: Tensor, share: float) -> Tensor:
+    """Mass and moments, (5, e), with a share of the products of functions integrated by their values at the nodes."""
     ones = torch.ones(topology.nodes, 1, dtype=entries.dtype, device=entries.device)
+    mass = topology.product(entries[[MASS]], ones)[0]
+    at_nodes = torch.cat([mass, mass * (points - points.mean(dim=0))], dim=1).T
     rows = [MASS, *range(MOMENTS.start, MOMENTS.stop)]
-    sums = topology.product(entries[rows], ones)[..., 0]
     diagonal = topology.rows == topology.columns
     mixed = entries.clone()
     mixed[rows] *= 1 - share
-    for row, total in zip(rows, sums, strict=True):
-        mixed[row, diagonal] += share * total[topology.rows[diagonal]]
+    for row, values in zip(rows, at_nodes, strict=True):
+        mixed[row, diagonal] += share * values[topology.rows[diagonal]]
     return mixed
 
 

@@ -169,7 +169,7 @@ class _PieceSolver:
         count = min(fixed or modes_needed(piece, protocol), piece.topology.nodes)
         while True:
             model = self._model(count, density)
-            probe = Probe.of(piece.topology, self.entries, model, hardest, tolerance, choose=not fixed)
+            probe = Probe.of(piece, self.entries, model, hardest, tolerance, choose=not fixed)
             if fixed or probe.left.modes <= tolerance / 2:
                 self.used = len(probe.model.decay)
                 return probe
