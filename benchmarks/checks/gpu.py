@@ -9,7 +9,8 @@ from checks.accuracy import DIFFUSIVITY
 from checks.speed import MODES, PARAMETERS, axon, best_seconds
 from checks.table import Options, Row
 from napari_remidi.physics import simulate
-from napari_remidi.physics.encoding.pgse import pgse_sensitivity, pgse_signal
+from napari_remidi.physics.encoding.pgse import pgse_signal
+from napari_remidi.physics.encoding.pgse_jacobian import pgse_sensitivity
 from napari_remidi.physics.encoding.pulses import pulse_blocks
 from napari_remidi.physics.matrices.assembly import Topology
 from napari_remidi.physics.reduction.modes import modes_in_basis, sparse_modes

@@ -10,7 +10,8 @@ from checks import shapes
 from checks.accuracy import DIFFUSIVITY, random_directions
 from checks.table import Options, Row
 from napari_remidi.physics import TetMesh
-from napari_remidi.physics.encoding.pgse import pgse_sensitivity, pgse_signal
+from napari_remidi.physics.encoding.pgse import pgse_signal
+from napari_remidi.physics.encoding.pgse_jacobian import pgse_sensitivity
 from napari_remidi.physics.encoding.pulses import pulse_blocks
 from napari_remidi.physics.matrices.assembly import Topology
 from napari_remidi.physics.reduction.modes import sparse_modes

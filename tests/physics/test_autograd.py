@@ -19,7 +19,7 @@ from torch import Tensor
 from napari_remidi.errors import InputError, MeshError, TimingError
 from napari_remidi.physics import TetMesh
 from napari_remidi.physics.autograd import DifferentiableSimulator, differentiable_signal
-from napari_remidi.physics.encoding.pgse import pgse_sensitivity
+from napari_remidi.physics.encoding.pgse_jacobian import pgse_sensitivity
 from napari_remidi.physics.encoding.pulses import pulse_blocks
 from napari_remidi.physics.matrices.assembly import Topology
 from napari_remidi.physics.reduction.frozen import projected

@@ -7,7 +7,8 @@ import torch
 from layered_meshes import stack
 
 from napari_remidi.physics.encoding import pgse
-from napari_remidi.physics.encoding.pgse import pgse_sensitivity, pgse_signal
+from napari_remidi.physics.encoding.pgse import pgse_signal
+from napari_remidi.physics.encoding.pgse_jacobian import pgse_sensitivity
 from napari_remidi.physics.encoding.pulses import PulseBlock, pulse_blocks
 from napari_remidi.physics.matrices.assembly import Topology
 from napari_remidi.physics.matrices.pieces import pieces

@@ -10,7 +10,8 @@ from napari_remidi.inversion.levenberg_marquardt import Point
 from napari_remidi.inversion.rotation import change_of_direction, turned
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.template import Shape, Template
-from napari_remidi.physics.encoding.pgse import pgse_sensitivity, pgse_signal
+from napari_remidi.physics.encoding.pgse import pgse_signal
+from napari_remidi.physics.encoding.pgse_jacobian import pgse_sensitivity
 from napari_remidi.physics.encoding.pulses import pulse_blocks
 
 if TYPE_CHECKING:

@@ -97,7 +97,7 @@ def _gradient(pulse: Pulse, weight: Tensor, steps: int) -> Parts:
     if pulse.block.lead is not None:
         for side, begin in ((on_start, pulse.start), (on_detect, pulse.detect)):
             on_decay = on_decay - _free_decay(pulse.decay, pulse.block.lead, side, begin[:, None].expand_as(side))
-        on_start, on_detect = pulse._lead * on_start, pulse._lead * on_detect
+        on_start, on_detect = pulse.lead_decay * on_start, pulse.lead_decay * on_detect
     return on_decay, on_position, on_start.sum((0, 2)), on_detect.sum((0, 2))
 
 

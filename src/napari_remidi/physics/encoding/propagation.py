@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from napari_remidi.physics.encoding.echo import echo_times, free_time
-from napari_remidi.physics.encoding.pgse import divided_difference, pgse_sensitivity, pgse_signal
+from napari_remidi.physics.encoding.pgse import divided_difference, pgse_signal
 from napari_remidi.physics.encoding.pgse_gradient import pgse_gradient
+from napari_remidi.physics.encoding.pgse_jacobian import pgse_sensitivity
 from napari_remidi.physics.encoding.pulses import PulseBlock, pulse_blocks
 from napari_remidi.physics.encoding.waveform_blocks import WaveformBlock, waveform_blocks
 from napari_remidi.physics.encoding.waveforms import waveform_gradient, waveform_sensitivity, waveform_signal

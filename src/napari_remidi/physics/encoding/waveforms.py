@@ -17,7 +17,7 @@ from typing import Literal, overload
 import torch
 from torch import Tensor
 
-from napari_remidi.physics.encoding.pgse import Sensitivity
+from napari_remidi.physics.encoding.pgse_jacobian import Sensitivity
 from napari_remidi.physics.encoding.splitting import Extent, Grid, Splitting, grid_of
 from napari_remidi.physics.encoding.waveform_adjoint import TIMES, Change, swept
 from napari_remidi.physics.encoding.waveform_blocks import WaveformBlock, waveform_blocks
