@@ -28,11 +28,12 @@ from napari_remidi.physics.reduction.reduced import MOMENTS, ReducedModel, reduc
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
 
-PROBES = 60
+PROBES = 360
+LEVELS = (1.0, 0.75, 0.5, 0.25)  # of the strongest b
 SHARES = (0.25, 0.35, 0.5, 0.65, 0.8)  # of the modes that are known, tried as enough
 LUMPED = 1 / 4
 MOST_REFINED = 32
-RATE = 20.0  # per pulse duration, of the modes that are tried first
+RATE = 40.0  # per pulse duration, of the modes that are tried first; with half as many a slow tail goes unseen
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class ErrorEstimate:
 
 
 def probes(protocol: "Protocol", most: int = PROBES) -> NDArray[np.int64]:
-    """Rows of the measurements that ask for most modes: for every timing the strongest, and those of half their b."""
+    """Rows of the measurements that ask for most modes: for every timing the strongest, and some weaker ones."""
     keys = np.stack([np.nan_to_num(pulse_times(protocol)), np.nan_to_num(protocol.Delta)], axis=1).round(6)
     weighted = np.flatnonzero(~protocol.is_b0)
     timings = np.unique(keys[weighted], axis=0)
@@ -71,11 +72,11 @@ def probes(protocol: "Protocol", most: int = PROBES) -> NDArray[np.int64]:
     chosen = []
     for timing in timings:
         rows = weighted[(keys[weighted] == timing).all(axis=1)]
-        for level in (1.0, 0.5):
+        for level in LEVELS:
             aim = level * protocol.bvals[rows].max()
             distance = np.abs(protocol.bvals[rows] - aim)
             near = rows[distance <= max(0.1 * aim, distance.min())]
-            count = min(len(near), max(1, most // (2 * len(timings))))
+            count = min(len(near), max(1, most // (len(LEVELS) * len(timings))))
             chosen.append(near[np.linspace(0, len(near) - 1, count).round().astype(int)])
     return np.unique(np.concatenate(chosen)) if chosen else np.arange(min(len(protocol), 1))
 
@@ -132,14 +133,17 @@ def _change(model: ReducedModel, share: float, hardest: Propagation) -> float:
 
 
 def _refined(model: ReducedModel, hardest: Propagation, tolerance: float) -> tuple[int, float, Tensor]:
-    """How many times more steps a tolerance needs, the error that they leave, and the signal."""
-    refine, signal = 1, hardest.signal(model)
+    """How many times more steps a tolerance needs, the error that they leave, and the signal.
+
+    It stops where more steps no longer help, which is where roundings add up.
+    """
+    refine, signal, before = 1, hardest.signal(model), math.inf
     while True:
         finer = hardest.signal(model, 2 * refine)
         error = float((signal - finer).abs().max())
-        if error <= tolerance or refine >= MOST_REFINED:
+        if error <= tolerance or refine >= MOST_REFINED or error > before / 2:
             return refine, error, signal
-        refine, signal = 2 * refine, finer
+        refine, signal, before = 2 * refine, finer, error
 
 
 def _lumped_model(piece: Piece, entries: Tensor, model: ReducedModel) -> ReducedModel:

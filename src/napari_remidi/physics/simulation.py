@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 DIFFUSIVITY = 2.0  # µm²/ms, of a mesh for which nothing else is said
 TOLERANCES = (1e-8, 0.1)
-SINGLE_PRECISION = 1e-4  # the smallest tolerance that float32 can keep
+SINGLE_PRECISION = 5e-4  # the smallest tolerance that float32 keeps: its roundings add up to 5e-5
 MORE_MODES = 1.6  # times as many, where those tried leave too large an error
 
 
@@ -64,7 +64,7 @@ class Simulator:
         too, and a warning says where it is larger
     device : "auto", "cuda", "mps" or "cpu"
     modes : number of modes of every piece, where the tolerance is not to choose it
-    dtype : precision of the propagation; by default float32 for tolerances of 1e-4 and more. The modes are always
+    dtype : precision of the propagation; by default float32 for tolerances of 5e-4 and more. The modes are always
         found in float64
     density : (n,) where spins start, at the mesh's nodes, a factor of the compartments' spin density; in the place of
         what `ends` says
