@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from napari_remidi.errors import InputError
-from napari_remidi.physics import TetMesh, simulate
+from napari_remidi.physics import Simulator, TetMesh
 from napari_remidi.shapes.families import closed_axon
 from napari_remidi.shapes.spectral import SpectralBasis
 from napari_remidi.shapes.tube import Tube
@@ -81,7 +81,7 @@ def make_phantom(
     for index, (kind, fixed) in enumerate(AXONS[:count]):
         rng = np.random.default_rng([seed, index])
         mesh, rotation, parameters = fine_axon(rng, kind, fixed)
-        signal = simulate(mesh, protocol, DIFFUSIVITY, device=device)
+        signal = Simulator(mesh, DIFFUSIVITY, device=device).run(protocol).signal
         noise = rng.standard_normal((2, len(protocol))) / snr
         voxel = (index % SHAPE[0], index // SHAPE[0], 0)
         data[voxel] = S0 * np.hypot(signal + noise[0], noise[1])
