@@ -2,17 +2,8 @@
 
 `image` reads the volume and turns it to canonical order; `readers` finds the files with its gradients, `gradients` and
 `bids` read them, `orientation` takes directions to world axes, `timing` holds presets and unit checks; `shells` groups
-__all__ = [
-    "PRESETS",
-    "Protocol",
-    "Scan",
-    "Shell",
-    "Timing",
-    "Waveform",
-    "noise_of",
-    "principal_direction",
-    "spread_directions",
-]
+measurements, `waveform` holds gradients of any form, `normalisation` forms S/S0, `tensor` gives a voxel's principal
+direction, `smooth` its noise.
 
 >>> import numpy as np
 >>> protocol = Protocol.pgse([0, 1000, 1000], [[0, 0, 0], [1, 0, 0], [0, 0, 1]], delta=10.6, Delta=43.1)
