@@ -53,7 +53,8 @@ def test_every_derivative_knows_about_it(blocks: list[PulseBlock]) -> None:
         return pgse_signal(model_of(where), blocks, diffusivity).numpy()
 
     model = model_of(points)
-    change = pgse_sensitivity(model, reduced_tangents(topology, model, points, velocity), blocks, 2.0, None, COUNT)
+    tangents = reduced_tangents(topology, model, points, velocity)
+    change = pgse_sensitivity(model, tangents, blocks, 2.0, None, COUNT, exact=True)
     h = 1e-4
     for index, way in enumerate(velocity):
         slope = (signal(points + h * way) - signal(points - h * way)) / (2 * h)
@@ -72,7 +73,7 @@ def test_the_rate_of_everything_is_a_parameter_too(blocks: list[PulseBlock]) -> 
     entries = piece.entries()
     model = reduced_model(piece.topology, entries, *sparse_modes(piece.topology, entries, EVERY))
     still = reduced_tangents(piece.topology, model, piece.points, torch.zeros(1, *piece.points.shape).double())
-    change = pgse_sensitivity(model, still, blocks, 1.0, None, COUNT).diffusivity.numpy()
+    change = pgse_sensitivity(model, still, blocks, 1.0, None, COUNT, exact=True).diffusivity.numpy()
     h = 1e-4
     slope = (pgse_signal(model, blocks, 1 + h) - pgse_signal(model, blocks, 1 - h)).numpy() / (2 * h)
     assert change == pytest.approx(slope, abs=1e-5 * np.abs(slope).max())

@@ -6,8 +6,9 @@ second pulse is the first one's conjugate. With v = e^{−δH} c (c the start) a
     S = Re Σ_j e^{−(Δ−δ) D λ_j} conj(w_j) v_j,        w ∝ v where spins start everywhere (closed ends).
 
 The exponential acts by Strang splitting in the eigenbasis of A_g: one real r × r product per step for all columns
-of a direction, then a pointwise phase; Richardson extrapolation from N and 2N steps. Where a block has a lead time,
-start and detection decay freely for as long, c → e^{−lead D Λ} c.
+of a direction, then a pointwise phase; Richardson extrapolation from N and 2N steps. Where a direction has many
+gradient strengths, a few are propagated and the others interpolated (`strengths`). Where a block has a lead time, start
+and detection decay freely for as long, c → e^{−lead D Λ} c.
 """
 
 import math
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from napari_remidi.physics.encoding.pulses import PulseBlock
+from napari_remidi.physics.encoding.strengths import Strengths
 from napari_remidi.physics.reduction.reduced import ReducedModel
 
 PHASE_STEP = 0.5  # rad, the largest phase that a Strang step may turn
@@ -56,7 +58,7 @@ def pgse_signal(
             steps = refine * pulse.steps
             coarse, fine = (pulse.signal(pulse.ends(n)) for n in (steps, 2 * steps))
             held = part.measurement >= 0
-            signal[part.measurement[held]] = ((4 * fine - coarse) / 3)[held]
+            signal[part.measurement[held]] = pulse.strengths.measured((4 * fine - coarse) / 3)[held]
     return signal
 
 
@@ -76,7 +78,10 @@ def signal_of_ones(blocks: list[PulseBlock], count: int) -> Tensor:
 
 
 class Pulse:
-    """One block's pulse in a reduced model, ready to propagate columns (G, r, columns)."""
+    """One block's pulse in a reduced model, ready to propagate columns (G, r, K).
+
+    The K columns are those of `strengths`: its C, or 2 C where start and detection differ.
+    """
 
     def __init__(self, model: ReducedModel, block: PulseBlock, diffusivity: float, rotation: Tensor | None) -> None:
         real, device = block.strength.dtype, block.strength.device
@@ -90,73 +95,81 @@ class Pulse:
         self.start = model.start.to(device, real)
         self.detect = model.detect.to(device, real)
         self.closed = model.density is None
-        turn = float(self.phase.abs().amax() * block.strength.amax() * block.delta)
-        wanted = max(turn / PHASE_STEP, block.delta / LONGEST_STEP)
-        self.steps = min(max(STEPS[0], 2 * math.ceil(wanted / 2)), STEPS[1])  # even, to be halved
-        self.gap = torch.exp(-block.gap[:, None, :] * self.decay[:, None])
+        self.turn = float(self.phase.abs().amax() * block.strength.amax() * block.delta)
+        self.steps = self.steps_of(PHASE_STEP, STEPS[0])
+        self.strengths = Strengths.of(block, self.turn)
+        self.columns = self.strengths.strength if self.closed else self.strengths.strength.repeat(1, 2)
+
+    def steps_of(self, phase: float, fewest: int) -> int:
+        """Number of steps, even to be halved, none of which turns by more than `phase` rad."""
+        wanted = max(self.turn / phase, self.block.delta / LONGEST_STEP)
+        return min(max(fewest, 2 * math.ceil(wanted / 2)), STEPS[1])
 
     def ends(self, steps: int) -> tuple[Tensor, Tensor]:
         """v and w at the end of the pulse, (G, r, C) complex, in the modes."""
-        *_, columns = self._march(self._columns(), steps)
-        v = self._to_modes(columns)
+        state = self.begin()
+        for later in self.march(state, steps):
+            state = later
+        v = self.to_modes(state)
         if self.closed:
             return v, v * self.model.amount.to(v.real)
         return v[..., : v.shape[-1] // 2], v[..., v.shape[-1] // 2 :]
 
     def signal(self, ends: tuple[Tensor, Tensor]) -> Tensor:
-        """(G, C) from v and w at the end of the pulse."""
+        """(G, C·Q) from v and w at the end of the pulse."""
         v, w = ends
-        return (self.gap * (w.real * v.real + w.imag * v.imag)).sum(1)
+        left = (w.real * v.real + w.imag * v.imag).transpose(1, 2)
+        return (self.damping() * left[:, :, None]).sum(-1).flatten(1)
 
-    def _columns(self) -> Tensor:
-        begin = self._begin(self.start)
-        if not self.closed:
-            begin = torch.cat([begin, self._begin(self.detect)], dim=-1)
+    def damping(self) -> Tensor:
+        """e^{−(Δ−δ) D λ} between the pulses, (G, C, Q, r)."""
+        return torch.exp(-self.strengths.gap[..., None] * self.decay)
+
+    def begin(self) -> Tensor:
+        """Start, and with open ends detection, at the pulse's beginning, in the eigenbasis of A_g, (G, r, K)."""
+        sides = [self.start] if self.closed else [self.start, self.detect]
+        begin = torch.cat([self._begin(weights) for weights in sides], dim=-1)
         return torch.complex(begin, torch.zeros_like(begin))
+
+    def lead_decay(self) -> Tensor:
+        """Decay before the first pulse, and after the second, (G, r, C)."""
+        assert self.strengths.lead is not None
+        return torch.exp(-self.strengths.lead[:, None, :] * self.decay[:, None])
+
+    def angles(self, time: float) -> Tensor:
+        """q t p for the eigenvalues p of A_g, (G, r, K)."""
+        return time * self.columns[:, None] * self.phase[..., None]
+
+    def diffusion(self, time: float) -> Tensor:
+        """e^{−t D Λ} in the eigenbasis of A_g, (G, r, r)."""
+        return self.axes.transpose(1, 2) @ (torch.exp(-time * self.decay)[:, None] * self.axes)
+
+    def march(self, state: Tensor, steps: int) -> Iterator[Tensor]:
+        """States after each Strang step, in the eigenbasis of the gradient."""
+        tau = self.block.delta / steps
+        half, diffuse = turned_by(self.angles(tau / 2)), self.diffusion(tau)
+        for _ in range(steps):
+            state = real_product(diffuse, state * half) * half
+            yield state
+
+    def to_modes(self, columns: Tensor) -> Tensor:
+        """From the eigenbasis of A_g."""
+        return real_product(self.axes, columns)
+
+    def from_modes(self, columns: Tensor) -> Tensor:
+        """To the eigenbasis of A_g."""
+        return real_product(self.axes.transpose(1, 2), columns)
 
     def _begin(self, weights: Tensor) -> Tensor:
         """Start or detection at the pulse's beginning, in the eigenbasis of the gradient, (G, r, C)."""
-        if self.block.lead is None:
-            return (self.axes.transpose(1, 2) @ weights)[..., None].expand(-1, -1, self.block.strength.shape[1])
-        return self.axes.transpose(1, 2) @ (self.lead_decay * weights[:, None])
+        if self.strengths.lead is None:
+            return (self.axes.transpose(1, 2) @ weights)[..., None].expand(-1, -1, self.strengths.strength.shape[1])
+        return self.axes.transpose(1, 2) @ (self.lead_decay() * weights[:, None])
 
-    def begin_rows(self) -> Tensor:
-        """Start, and with open ends detection, at the pulse's beginning, as real and imaginary rows, (G, 2, K, r)."""
-        begin = self._columns().transpose(1, 2)
-        return torch.stack([begin.real, begin.imag], dim=1)
 
-    def phase_rows(self, time: float) -> tuple[Tensor, Tensor]:
-        """Cosine and sine of q t p for the eigenvalues p of A_g, (G, K, r)."""
-        strength = self.block.strength if self.closed else self.block.strength.repeat(1, 2)
-        angle = time * strength[..., None] * self.phase[:, None]
-        return torch.cos(angle), torch.sin(angle)
-
-    @property
-    def lead_decay(self) -> Tensor:
-        """Decay before the first pulse, and after the second, (G, r, C)."""
-        assert self.block.lead is not None
-        return torch.exp(-self.block.lead[:, None, :] * self.decay[:, None])
-
-    def _march(self, columns: Tensor, steps: int) -> Iterator[Tensor]:
-        """States after each Strang step, in the eigenbasis of the gradient."""
-        tau = self.block.delta / steps
-        half = self._phases(tau / 2)
-        diffuse = self.axes.transpose(1, 2) @ (torch.exp(-tau * self.decay)[:, None] * self.axes)
-        for _ in range(steps):
-            columns = real_product(diffuse, columns * half) * half
-            yield columns
-
-    def _phases(self, time: float) -> Tensor:
-        """e^{−i q t p} for the eigenvalues p of A_g, (G, r, columns)."""
-        strength = self.block.strength if self.closed else self.block.strength.repeat(1, 2)
-        angle = -time * strength[:, None] * self.phase[..., None]
-        return torch.polar(torch.ones_like(angle), angle)
-
-    def _to_modes(self, columns: Tensor) -> Tensor:
-        return real_product(self.axes, columns)
-
-    def _from_modes(self, columns: Tensor) -> Tensor:
-        return real_product(self.axes.transpose(1, 2), columns)
+def turned_by(angles: Tensor) -> Tensor:
+    """e^{−i angle}."""
+    return torch.polar(torch.ones_like(angles), -angles)
 
 
 def real_product(matrix: Tensor, columns: Tensor) -> Tensor:
@@ -166,10 +179,10 @@ def real_product(matrix: Tensor, columns: Tensor) -> Tensor:
 
 
 def divided_difference(decay: Tensor, gap: Tensor) -> Tensor:
-    """φ(λi, λj) = (e^{−Tλi} − e^{−Tλj}) / (λj − λi) for every measurement's T, (G, C, r, r), without cancellation."""
+    """φ(λi, λj) = (e^{−Tλi} − e^{−Tλj}) / (λj − λi) for every T, (G, C) -> (G, C, r, r), without cancellation."""
     lowest = torch.minimum(decay[:, None], decay)
     gaps, which = gap.unique(return_inverse=True)
     time = gaps[:, None, None]
     x = time * (decay[:, None] - decay).abs()
     table = time * torch.exp(-time * lowest) * torch.where(x < 1e-3, 1 - x / 2, -torch.expm1(-x) / x.clamp_min(1e-3))
-    return table[which]
+    return table.expand(*gap.shape, *table.shape[1:]) if len(gaps) == 1 else table[which]

@@ -12,7 +12,7 @@ eigenbasis of A_g: two more sweeps in all, and one r × r matrix per direction i
 import torch
 from torch import Tensor
 
-from napari_remidi.physics.encoding.pgse import STEPS, Pulse, divided_difference, real_product
+from napari_remidi.physics.encoding.pgse import STEPS, Pulse, divided_difference, real_product, turned_by
 from napari_remidi.physics.encoding.pulses import PulseBlock
 from napari_remidi.physics.reduction.reduced import ModelGradient, ReducedModel
 
@@ -51,7 +51,8 @@ def pgse_gradient(
         for first in range(0, len(block.directions), chunk):
             groups = slice(first, first + chunk)
             pulse = Pulse(model, block.part(groups), diffusivity, rotation)
-            coarse, fine = (_gradient(pulse, weight[groups], steps) for steps in (pulse.steps, 2 * pulse.steps))
+            shares = pulse.strengths.shares(weight[groups]).unflatten(1, pulse.strengths.gap.shape[1:])
+            coarse, fine = (_gradient(pulse, shares, steps) for steps in (pulse.steps, 2 * pulse.steps))
             for total, f, c in zip(sums, fine, coarse, strict=True):
                 total += ((4 * f - c) / 3).to(like)
     decay, position, start, detect = sums
@@ -59,26 +60,24 @@ def pgse_gradient(
 
 
 def _gradient(pulse: Pulse, weight: Tensor, steps: int) -> Parts:
-    """Derivative of the block's Σ w S, weights (G, C): decay, position, start, detect in the modes."""
+    """Derivative of the block's Σ w S, weights of the readouts (G, C, Q): decay, position, start, detect in the modes."""
     columns, closed = weight.shape[1], pulse.closed
     tau = pulse.block.delta / steps
-    strength = pulse.block.strength if closed else pulse.block.strength.repeat(1, 2)
-    half = _phases(pulse, strength, tau / 2)
-    diffuse = pulse.axes.transpose(1, 2) @ (torch.exp(-tau * pulse.decay)[:, None] * pulse.axes)
-    begin = pulse._columns()
-    forward = [begin, *pulse._march(begin, steps)]
-    last = pulse._to_modes(forward[-1])
+    half, diffuse = turned_by(pulse.angles(tau / 2)), pulse.diffusion(tau)
+    begin = pulse.begin()
+    forward = [begin, *pulse.march(begin, steps)]
+    last = pulse.to_modes(forward[-1])
     v, w = last[..., :columns], last[..., columns:]
-    damped = pulse.gap * weight[:, None]
+    damped = (pulse.damping() * weight[..., None]).sum(2).transpose(1, 2)
     if closed:  # w = amount v: one trajectory stands for both, and counts twice
         w = v * pulse.model.amount.to(v.real)
-        adjoint = pulse._from_modes(2 * damped * w.conj())
+        adjoint = pulse.from_modes(2 * damped * w.conj())
     else:
-        adjoint = pulse._from_modes(torch.cat([damped * w.conj(), damped * v.conj()], dim=-1))
+        adjoint = pulse.from_modes(torch.cat([damped * w.conj(), damped * v.conj()], dim=-1))
 
     size = adjoint.shape[1]
     on_diffuse, on_phase = weight.new_zeros(2, len(adjoint), size, size)
-    turning = -1j * strength[:, None]
+    turning = -1j * pulse.columns[:, None]
     _add_product(on_phase, adjoint, turning * forward[-1], tau / 2)
     for index in reversed(range(steps)):
         ahead = half * adjoint
@@ -88,23 +87,18 @@ def _gradient(pulse: Pulse, weight: Tensor, steps: int) -> Parts:
 
     both = pulse.axes @ torch.stack([on_diffuse, on_phase]) @ pulse.axes.transpose(1, 2)
     on_decay = -divided_difference(pulse.decay, torch.tensor([[tau]]).to(weight))[0, 0] * both[0].sum(0)
-    on_decay = on_decay - _free_decay(pulse.decay, pulse.block.gap, weight[:, None] * w, v)
+    for gap, share in zip(pulse.strengths.gap.unbind(2), weight.unbind(2), strict=True):
+        on_decay = on_decay - _free_decay(pulse.decay, gap, share[:, None] * w, v)
     on_position = torch.einsum("gc,gij->cij", pulse.directions, both[1])
-    ends = pulse._to_modes(adjoint).real
+    ends = pulse.to_modes(adjoint).real
     on_start, on_detect = ends[..., :columns], ends[..., columns:]
     if closed:
         on_start, on_detect = on_start / 2, on_start / 2 / pulse.model.amount.to(on_start)
-    if pulse.block.lead is not None:
+    if pulse.strengths.lead is not None:
         for side, begin in ((on_start, pulse.start), (on_detect, pulse.detect)):
-            on_decay = on_decay - _free_decay(pulse.decay, pulse.block.lead, side, begin[:, None].expand_as(side))
-        on_start, on_detect = pulse.lead_decay * on_start, pulse.lead_decay * on_detect
+            on_decay = on_decay - _free_decay(pulse.decay, pulse.strengths.lead, side, begin[:, None].expand_as(side))
+        on_start, on_detect = pulse.lead_decay() * on_start, pulse.lead_decay() * on_detect
     return on_decay, on_position, on_start.sum((0, 2)), on_detect.sum((0, 2))
-
-
-def _phases(pulse: Pulse, strength: Tensor, time: float) -> Tensor:
-    """e^{−i q p t} for the eigenvalues p of A_g, (G, r, columns)."""
-    angle = -time * strength[:, None] * pulse.phase[..., None]
-    return torch.polar(torch.ones_like(angle), angle)
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor, factor: float) -> None:

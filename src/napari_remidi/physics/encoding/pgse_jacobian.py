@@ -10,8 +10,8 @@ derivative is the trapezoidal rule at the steps' ends.
 
 For every measurement the products a vᵀ of all times add up to one r × r matrix, which is contracted with the tangents.
 States are kept as real and imaginary rows, (G, T, 2, K, r), so that the sum over times and parts is one product of a
-(2T, r) block by a (2T, r) block: forward states are stored conjugate, or with their parts exchanged, for Re aᵀv and
-Im aᵀv to come out of it.
+(2T, Q r) block, every readout of a gradient strength, by a (2T, r) block: forward states are stored conjugate, or with
+their parts exchanged, for Re aᵀv and Im aᵀv to come out of it.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,8 @@ from napari_remidi.physics.encoding.pgse import CHUNK_BYTES, STEPS, Pulse, divid
 from napari_remidi.physics.encoding.pulses import PulseBlock
 from napari_remidi.physics.reduction.reduced import ReducedModel, ReducedTangents
 
-FEWEST = 16  # steps of the finer sweep
+PHASE_STEP = 0.55  # rad, of the finer sweep unless it is to be exact
+FEWEST = 12  # steps of the finer sweep
 CACHED_BYTES = 2**26  # of working memory on a CPU; more is no faster there
 
 
@@ -54,20 +55,19 @@ def pgse_sensitivity(
 ) -> Sensitivity:
     """Jacobian of every measurement; parameters as in `pgse_signal`. `direction` is in the world's frame.
 
-    `exact` takes the signal's own steps, N and 2N, instead of N/2 and N: half as fast, and 1e-5 of the largest
-    derivative from it instead of 2e-3.
+    `exact` takes the signal's own steps instead of fewer: a third as fast, and 1e-5 of the largest derivative from it
+    instead of 2e-3.
     """
     ones = signal_of_ones(blocks, count)
     parameters = len(tangents.start)
     result = Sensitivity(ones.new_zeros(len(ones), parameters), torch.zeros_like(ones), ones.new_zeros(len(ones), 3))
     size = len(model.decay)
     for block in blocks:
-        steps = block.strength.shape[1] * 16 * size * STEPS[1] // 2
-        for part in parts_of(block, steps + 12 * size**2, CACHED_BYTES if ones.device.type == "cpu" else CHUNK_BYTES):
+        states = block.strength.shape[1] * 16 * size * STEPS[1] // 2
+        for part in parts_of(block, states + 12 * size**2, CACHED_BYTES if ones.device.type == "cpu" else CHUNK_BYTES):
             pulse = Pulse(model, part, diffusivity, rotation)
-            shape, by_diffusivity, direction = _Sweep(
-                pulse, tangents, 2 * pulse.steps if exact else max(pulse.steps, FEWEST)
-            ).derivatives()
+            steps = 2 * pulse.steps if exact else pulse.steps_of(PHASE_STEP, FEWEST)
+            shape, by_diffusivity, direction = _Sweep(pulse, tangents, steps).derivatives()
             if pulse.rotation is not None:
                 direction = direction @ pulse.rotation.T
             held = part.measurement >= 0
@@ -86,8 +86,24 @@ class _Way:
     within: Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class _Products:
+    """Derivatives of every readout's signal with respect to the reduced model: sums of a vᵀ, and a(0).
+
+    Attributes
+    ----------
+    decay : (G, C·Q, r, r), with respect to DΛ
+    position : (G, C·Q, r, r), with respect to q A_g
+    first : (G, halves, C·Q, r), a(0) of start and, with open ends, of detection
+    """
+
+    decay: Tensor
+    position: Tensor
+    first: Tensor
+
+
 class _Sweep:
-    """Derivatives of one block's signals: shape (G, C, P), diffusivity (G, C), direction (G, C, 3) in the body's frame.
+    """Derivatives of one block's signals: shape (G, M, P), diffusivity (G, M), direction (G, M, 3) in the body's frame.
 
     Parameters
     ----------
@@ -98,7 +114,7 @@ class _Sweep:
 
     def __init__(self, pulse: Pulse, tangents: ReducedTangents, steps: int) -> None:
         self.pulse, self.steps = pulse, steps
-        self.columns = pulse.block.strength.shape[1]
+        self.groups, self.wide, self.readouts = pulse.strengths.gap.shape  # G, C, Q
         self.halves = 1 if pulse.closed else 2  # v alone, or v and w
         decay, like = pulse.decay, pulse.position
         by_diffusivity = torch.diag(decay / pulse.diffusivity)[None]
@@ -107,50 +123,71 @@ class _Sweep:
         self.d_start, self.d_detect = tangents.start.to(like), tangents.detect.to(like)
 
     def derivatives(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Shape (G, C, P), diffusivity (G, C) and direction (G, C, 3)."""
-        levels = ((self.steps, 4 / 3), (self.steps // 2, -1 / 3))
-        parts = [self._level(steps, share) for steps, share in levels]
-        on_decay, on_position = (sum(column) for column in zip(*parts, strict=True))
-        count = self.d_start.shape[0]
-        return on_decay[..., :count] + on_position[..., :count], on_decay[..., count], on_position[..., count:]
+        """Shape (G, M, P), diffusivity (G, M) and direction (G, M, 3)."""
+        many, size = self.wide * self.readouts, len(self.pulse.decay)
+        like = self.pulse.position
+        sums = _Products(
+            like.new_zeros(self.groups, many, size, size),
+            like.new_zeros(self.groups, many, size, size),
+            like.new_zeros(self.groups, self.halves, many, size),
+        )
+        for steps, share in ((self.steps, 4 / 3), (self.steps // 2, -1 / 3)):
+            self._add_level(sums, steps, share)
+        on_decay = sums.decay.flatten(2) @ self.d_decay.flatten(1).T + self._before(sums.first)
+        on_position = self._contracted(sums.position)
+        measured = self.pulse.strengths.measured
+        count = len(self.d_start)
+        shape = measured(on_decay[..., :count] + on_position[..., :count])
+        return shape, measured(on_decay[..., count]), measured(on_position[..., count:])
 
-    def _level(self, steps: int, share: float) -> tuple[Tensor, Tensor]:
-        """One sweep's share of the derivatives: by dΛ, start and detection (G, C, P + 1); by dA (G, C, P + 3)."""
+    def _add_level(self, sums: _Products, steps: int, share: float) -> None:
+        """Add one sweep's share of the derivatives."""
         pulse = self.pulse
-        forward = self._march(pulse.begin_rows(), steps, forward=True)
-        last = _rotated(_true_ends(forward.ends[:, -1]), pulse.axes)  # (G, 2, K, r)
-        v, w = last[:, :, : self.columns], last[:, :, self.columns :]
-        gap = pulse.gap.transpose(1, 2)[:, None]
+        forward = self._march(self._begin_rows(), steps, forward=True)
+        last = forward.ends[:, -1].flip(1)  # (G, 2, K, r), parts in order again
+        v, w = last[:, :, : self.wide], last[:, :, self.wide :]
+        damping = pulse.damping()[:, None]  # (G, 1, C, Q, r)
         if pulse.closed:
             w = v * pulse.model.amount.to(v)
-            back = gap * _conjugate(w)
+            back = damping * _conjugate(w)[:, :, :, None]
         else:
-            back = torch.cat([gap * _conjugate(w), gap * _conjugate(v)], dim=2)
-        adjoint = self._march(_rotated(back, pulse.axes.transpose(1, 2)), steps, forward=False)
-        first = _rotated(adjoint.ends[:, 0], pulse.axes)[:, 0]
+            back = torch.cat([damping * _conjugate(w)[:, :, :, None], damping * _conjugate(v)[:, :, :, None]], dim=2)
+        adjoint = self._march(_rotated(back.flatten(2, 3), pulse.axes.transpose(1, 2)), steps, forward=False)
+        sums.first.add_(adjoint.ends[:, 0, 0].unflatten(1, (self.halves, -1)), alpha=share)
         for edge in (0, -1):  # the trapezoidal rule's
             adjoint.ends[:, edge] *= 0.5
-        twice = 2 if pulse.closed else 1  # v stands for w, too
-        on_decay, on_position = self._contracted(adjoint, forward, pulse.block.delta / steps, share * twice)
-        return on_decay + share * self._between_and_before(v, w, first), on_position
+        tau = pulse.block.delta / steps
+        factor = share * (2 if pulse.closed else 1)  # v stands for w, too
+        self._add_products(sums.position, adjoint.ends, forward.ends, factor * tau)
+        within = torch.zeros_like(sums.decay)
+        self._add_products(within, adjoint.within, forward.within, factor)
+        sums.decay.addcmul_(within, self._overlap(tau), value=-1)
+        between = w.permute(0, 2, 3, 1) @ v.transpose(1, 2)  # Re conj(w) vᵀ, (G, C, r, r)
+        for readout, gap in enumerate(pulse.strengths.gap.unbind(2)):
+            phi = divided_difference(pulse.decay, gap)
+            sums.decay[:, readout :: self.readouts].addcmul_(between, phi, value=-share)
 
-    def _between_and_before(self, v: Tensor, w: Tensor, first: Tensor) -> Tensor:
-        """What the time between the pulses, the lead, start and detection give, (G, C, P + 1), from v and w at the
-        pulse's end, (G, 2, C, r), and a(0), (G, K, r).
-        """
+    def _before(self, first: Tensor) -> Tensor:
+        """What start, detection and their lead give, (G, C·Q, P + 1), from a(0)."""
         pulse = self.pulse
-        at_start = first[:, : self.columns]
-        at_detect = at_start / pulse.model.amount.to(v) if pulse.closed else first[:, self.columns :]
-        change = -self._quadratic(pulse.block.gap, w, v)
+        at_start = first[:, 0]
+        at_detect = at_start / pulse.model.amount.to(first) if pulse.closed else first[:, 1]
+        change = at_start.new_zeros(*at_start.shape[:2], len(self.d_decay))
         on_start, on_detect = at_start, at_detect
-        if pulse.block.lead is not None:
+        if pulse.strengths.lead is not None:
             # before the pulse start and detection decay as e^{−lead Λ}, whose derivative is −φ(λi, λj) dΛ_ij
+            lead = pulse.strengths.lead.repeat_interleave(self.readouts, dim=1)
             for side, weights in ((at_start, pulse.start), (at_detect, pulse.detect)):
-                change -= self._quadratic(pulse.block.lead, side[:, None], weights.expand_as(side)[:, None])
-            faded = pulse.lead_decay.transpose(1, 2)
+                change -= self._quadratic(lead, side, weights)
+            faded = torch.exp(-lead[..., None] * pulse.decay)
             on_start, on_detect = faded * at_start, faded * at_detect
         change[..., :-1] += on_start @ self.d_start.T + on_detect @ self.d_detect.T
         return change
+
+    def _begin_rows(self) -> Tensor:
+        """Start, and with open ends detection, at the pulse's beginning, as real and imaginary rows, (G, 2, K, r)."""
+        begin = self.pulse.begin().transpose(1, 2)
+        return torch.stack([begin.real, begin.imag], dim=1)
 
     def _march(self, begin: Tensor, steps: int, forward: bool) -> _Way:
         """States (G, 2, K, r) in the eigenbasis of A_g through all steps; kept in the modes, by time whichever way.
@@ -160,8 +197,11 @@ class _Sweep:
         pulse = self.pulse
         groups, _, wide, size = begin.shape
         tau = pulse.block.delta / steps
-        cosine, sine = pulse.phase_rows(tau / 2)
-        diffuse = pulse.axes.transpose(1, 2) @ (torch.exp(-tau * pulse.decay)[:, None] * pulse.axes)
+        angles = pulse.angles(tau / 2).transpose(1, 2)
+        if not forward:
+            angles = angles.repeat_interleave(self.readouts, dim=1)
+        cosine, sine = torch.cos(angles), torch.sin(angles)
+        diffuse = pulse.diffusion(tau)
         ends = begin.new_empty(groups, steps + 1, 2, wide, size)
         within = begin.new_empty(groups, steps, 2, wide, size)
         real, imag, sign = (1, 0, -1.0) if forward else (0, 1, 1.0)
@@ -174,42 +214,37 @@ class _Sweep:
             _turn(ends[:, here, real], ends[:, here, imag], cosine, sine, inside[:, 0], inside[:, 1], 1.0, sign)
             spread = torch.bmm(inside.reshape(groups, 2 * wide, size), diffuse).reshape(inside.shape)
             _turn(spread[:, 0], spread[:, 1], cosine, sine, ends[:, there, real], ends[:, there, imag], sign, 1.0)
-        return _Way(ends, within)
+        return _Way(_rotated(ends, pulse.axes), _rotated(within, pulse.axes))
 
-    def _contracted(self, adjoint: _Way, forward: _Way, tau: float, factor: float) -> tuple[Tensor, Tensor]:
-        """Σ_t a vᵀ of every measurement, contracted: by dΛ (G, C, P + 1), by dA (G, C, P + 3)."""
-        pulse, strength = self.pulse, self.pulse.block.strength
-        phi = divided_difference(pulse.decay, strength.new_full((1, 1), tau))[0, 0]
-        on_rates = (-factor * phi * self.d_decay).flatten(1).T
-        ways = [_rotated(x, pulse.axes) for x in (adjoint.within, forward.within, adjoint.ends, forward.ends)]
-        by_decay, by_position = [], []
-        for group, direction in enumerate(pulse.directions):
-            within, ends = (self._products(a[group], v[group]) for a, v in (ways[:2], ways[2:]))
-            along = (factor * tau * torch.einsum("x,pxij->pij", direction, self.d_position)).flatten(1)
-            axes = (factor * tau * pulse.position).flatten(1)
-            by_decay.append(within @ on_rates)
-            by_position.append(strength[group, :, None] * (ends @ torch.cat([along, axes]).T))
-        return torch.stack(by_decay), torch.stack(by_position)
+    def _add_products(self, total: Tensor, adjoint: Tensor, forward: Tensor, factor: float) -> None:
+        """Add factor · Σ over times, parts and halves of a vᵀ: (G, T, 2, halves·C·Q, r), (G, T, 2, halves·C, r)."""
+        size = total.shape[-1]
+        for group, into in enumerate(total.view(self.groups, self.wide, self.readouts * size, size)):
+            a = adjoint[group].view(-1, self.halves, self.wide, self.readouts * size)
+            v = forward[group].view(-1, self.halves, self.wide, size)
+            for half in range(self.halves):
+                into.baddbmm_(a[:, half].permute(1, 2, 0), v[:, half].transpose(0, 1), alpha=factor)
 
-    def _products(self, adjoint: Tensor, forward: Tensor) -> Tensor:
-        """Σ over times and parts of a vᵀ, (T, 2, K, r) twice -> (C, r²)."""
-        total: Tensor | None = None
-        for half in range(self.halves):
-            chosen = slice(half * self.columns, (half + 1) * self.columns)
-            a, v = (x[:, :, chosen].flatten(0, 1).transpose(0, 1) for x in (adjoint, forward))  # (C, 2T, r)
-            total = a.transpose(1, 2) @ v if total is None else total.baddbmm_(a.transpose(1, 2), v)
-        assert total is not None
-        return total.flatten(1)
+    def _contracted(self, on_position: Tensor) -> Tensor:
+        """The derivatives by q A_g with the tangents of A and with A's own parts, (G, C·Q, P + 3)."""
+        strength = self.pulse.strengths.strength.repeat_interleave(self.readouts, dim=1)
+        axes = self.pulse.position.flatten(1)
+        parts = []
+        for products, direction in zip(on_position.flatten(2), self.pulse.directions, strict=True):
+            along = torch.einsum("x,pxij->pij", direction, self.d_position).flatten(1)
+            parts.append(products @ torch.cat([along, axes]).T)
+        return strength[..., None] * torch.stack(parts)
+
+    def _overlap(self, time: float) -> Tensor:
+        """φ(λi, λj) of one time, (r, r)."""
+        return divided_difference(self.pulse.decay, self.pulse.decay.new_full((1, 1), time))[0, 0]
 
     def _quadratic(self, times: Tensor, left: Tensor, right: Tensor) -> Tensor:
-        """Σ_ij left_i φ_ij dΛ_ij right_j over real and imaginary parts, (G, 2 or 1, C, r) twice -> (G, C, P + 1)."""
+        """Σ_ij left_i φ_ij dΛ_ij right_j, times (G, C), left (G, C, r) and right (r,) -> (G, C, P + 1)."""
         result = left.new_empty(*times.shape, len(self.d_decay))
-        left, right = left.transpose(1, 2), right.transpose(1, 2)  # (G, C, parts, r)
         for time in times.unique():
-            rows = times == time
-            phi = divided_difference(self.pulse.decay, time.reshape(1, 1))[0, 0]
-            spread = torch.einsum("pij,ncj->pnci", phi * self.d_decay, right[rows])
-            result[rows] = torch.einsum("pnci,nci->np", spread, left[rows])
+            chosen = times == time
+            result[chosen] = left[chosen] @ (self._overlap(float(time)) * self.d_decay @ right).T
         return result
 
 
@@ -236,8 +271,3 @@ def _rotated(rows: Tensor, axes: Tensor) -> Tensor:
 def _conjugate(rows: Tensor) -> Tensor:
     """(G, 2, K, r) with the imaginary part's sign changed."""
     return torch.stack([rows[:, 0], -rows[:, 1]], dim=1)
-
-
-def _true_ends(rows: Tensor) -> Tensor:
-    """Forward ends with their parts in order again."""
-    return rows.flip(1)
