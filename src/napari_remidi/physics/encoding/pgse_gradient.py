@@ -60,7 +60,7 @@ def pgse_gradient(
 
 
 def _gradient(pulse: Pulse, weight: Tensor, steps: int) -> Parts:
-    """Derivative of the block's Σ w S, weights of the readouts (G, C, Q): decay, position, start, detect in the modes."""
+    """Derivative of the block's Σ w S, w of the readouts (G, C, Q): decay, position, start, detect in the modes."""
     columns, closed = weight.shape[1], pulse.closed
     tau = pulse.block.delta / steps
     half, diffuse = turned_by(pulse.angles(tau / 2)), pulse.diffusion(tau)

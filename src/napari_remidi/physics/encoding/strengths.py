@@ -4,11 +4,11 @@ A signal at gradient strength q is ∫ cos(q δ X) p(X) dX over the distances X 
 the two pulses (Mitra & Halperin, J. Magn. Reson. A 113:94, 1995). No X exceeds the
 extent of the cell, so that the signal's even continuation to [−q_max, q_max] has a band of 2·turn, the turn being
 q_max δ times the largest |position|. Chebyshev interpolation in n points is then within 4 Σ_{k ≥ n} |J_k(2 turn)| of it
-(Trefethen, Approximation Theory and Approximation Practice, 2013, theorem 4.2; J_k are a wave's Chebyshev coefficients):
-a number of points a little above the band, however many strengths were measured. Derivatives follow likewise.
+(Trefethen, Approximation Theory and Approximation Practice, 2013, theorem 4.2, where twice J_k are a wave's Chebyshev
+coefficients): a number of points a little above the band, however many strengths were measured. Derivatives follow
+likewise.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
