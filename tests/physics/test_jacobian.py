@@ -10,7 +10,6 @@ from napari_remidi.physics.encoding.pgse_jacobian import pgse_sensitivity
 from napari_remidi.physics.encoding.pulses import pulse_blocks
 from napari_remidi.physics.encoding.window import window
 from napari_remidi.physics.matrices.assembly import Topology
-from napari_remidi.physics.matrices.elements import element_matrices, element_tangents
 from napari_remidi.physics.reduction.modes import modes_in_basis, sparse_modes
 from napari_remidi.physics.reduction.reduced import ReducedModel, reduced_model, reduced_tangents
 from napari_remidi.scan import Protocol
@@ -67,15 +66,6 @@ def velocities(cylinder: tuple[Topology, torch.Tensor]) -> torch.Tensor:
 def model_of(topology: Topology, points: torch.Tensor, density: torch.Tensor | None) -> ReducedModel:
     entries = topology.entries(points)
     return reduced_model(topology, entries, *sparse_modes(topology, entries, MODES), density)
-
-
-def test_element_tangents_are_the_derivatives_of_the_integrals(cylinder: tuple[Topology, torch.Tensor]) -> None:
-    corners = cylinder[1][cylinder[0].tetrahedra]
-    velocity = torch.randn(corners.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    h = 1e-6
-    differences = (element_matrices(corners + h * velocity) - element_matrices(corners - h * velocity)) / (2 * h)
-    tangents = element_tangents(corners, velocity[None])[0]
-    assert torch.allclose(tangents, differences, rtol=0, atol=1e-6 * float(differences.abs().max()))
 
 
 @pytest.mark.parametrize("ends", ["closed", "open"])

@@ -13,10 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_remidi.physics.matrices.elements import PAIRS, element_matrices, element_tangents
+from napari_remidi.physics.matrices.elements import PAIR_MASS, PAIRS, element_integrals, integral_derivatives
 
 # torch says so once per process; the few products used here are covered by this package's tests
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+
+CHUNK = 2**20  # numbers of A Φ at a time: few enough to stay in a processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,8 @@ class Topology:
     tetrahedra : (m, 4) int64
     nodes : number of nodes n
     rows, columns : (e,) the symmetric matrices' entries, each pair once, rows <= columns
-    gather : (e, 10 m) sparse, sums the element integrals that fall on an entry
+    gather : (e, 10 m) sparse, sums the numbers of element pairs that fall on an entry
+    share : (e, m) sparse, S of `elements`: sums each element's share of mass, (1 + δ) / 20
     row_ends, column_of, entry_of : the full symmetric matrix in CSR form, `entry_of` pointing into the e entries
     linked : (k,) the entries of extra node pairs, which surface integrals couple; empty where there are none
     """
@@ -38,6 +41,7 @@ class Topology:
     rows: Tensor
     columns: Tensor
     gather: dict[torch.dtype, Tensor]
+    share: dict[torch.dtype, Tensor]
     row_ends: Tensor
     column_of: Tensor
     entry_of: Tensor
@@ -76,30 +80,54 @@ class Topology:
         def tensor(array: NDArray) -> Tensor:
             return torch.as_tensor(np.array(array, dtype=np.int64), device=device)
 
-        def sums(dtype: torch.dtype) -> Tensor:
-            ones = torch.ones(len(gather.data), dtype=dtype, device=device)
-            return torch.sparse_csr_tensor(
-                tensor(gather.indptr), tensor(gather.indices), ones, gather.shape, check_invariants=False
-            )
+        def kinds(matrix: sp.csr_matrix) -> dict[torch.dtype, Tensor]:
+            ends, where = tensor(matrix.indptr), tensor(matrix.indices)
+            values = torch.as_tensor(matrix.data, device=device)
+            return {
+                dtype: torch.sparse_csr_tensor(ends, where, values.to(dtype), matrix.shape, check_invariants=False)
+                for dtype in (torch.float32, torch.float64)
+            }
 
-        kinds = {dtype: sums(dtype) for dtype in (torch.float32, torch.float64)}
+        element, pair = np.divmod(gather.indices, len(PAIRS))
+        share = sp.csr_matrix((PAIR_MASS.numpy()[pair], element, gather.indptr), (count, len(tets)))
         return cls(
-            tensor(tets), nodes, tensor(rows), tensor(columns), kinds,
+            tensor(tets), nodes, tensor(rows), tensor(columns), kinds(gather), kinds(share),
             tensor(full.indptr), tensor(full.indices), tensor(full.data - 1), tensor(linked),
         )  # fmt: skip
 
     def entries(self, points: Tensor) -> Tensor:
         """Mass, stiffness and moment matrices of one mesh: (n, 3) µm -> (5, e)."""
-        values = element_matrices(points[self.tetrahedra])
-        return (self.gather[values.dtype] @ values.reshape(-1, values.shape[-1])).T
+        return self.summed(points, *element_integrals(self._corners(points)))
+
+    def summed(self, points: Tensor, bulk: Tensor, stiffness: Tensor) -> Tensor:
+        """Matrices of a mesh from its elements' integrals, weighted or not: (n, 3), (m, 4), (m, 10) -> (5, e)."""
+        sums = self.share[bulk.dtype] @ bulk
+        mass = sums[:, :1]
+        moments = (sums[:, 1:] + self._both_ends(points) * mass) / 6
+        flow = self.gather[stiffness.dtype] @ stiffness.reshape(-1, 1)
+        return torch.cat([mass, flow, moments], dim=1).T
 
     def entry_tangents(self, points: Tensor, velocities: Tensor) -> Tensor:
         """Derivatives of `entries` for P nodal velocities: (n, 3), (P, n, 3) -> (P, 5, e)."""
-        tets = self.tetrahedra
-        values = element_tangents(points[tets], velocities[:, tets])
-        count, matrices = values.shape[0], values.shape[-1]
-        columns = values.reshape(count, -1, matrices).permute(1, 0, 2).reshape(-1, count * matrices)
-        return (self.gather[values.dtype] @ columns).T.reshape(count, matrices, -1)
+        count, elements = len(velocities), len(self.tetrahedra)
+        volume, d_bulk, d_stiffness = integral_derivatives(self._corners(points))
+        moves = velocities.permute(1, 2, 0).contiguous()
+        corners = self._corners(moves).reshape(elements, -1, count)
+        share = self.share[points.dtype]
+        sums = (share @ (d_bulk @ corners).reshape(elements, -1)).reshape(-1, 4, count)
+        flow = self.gather[points.dtype] @ (d_stiffness @ corners).reshape(-1, count)
+        mass, d_mass = (share @ volume[:, None])[:, None], sums[:, :1]
+        d_moments = sums[:, 1:] + self._both_ends(moves) * mass + self._both_ends(points)[..., None] * d_mass
+        changes = torch.cat([d_mass, flow[:, None], d_moments / 6], dim=1)
+        return changes.flatten(1).T.contiguous().reshape(-1, count, len(self.rows)).transpose(0, 1)
+
+    def _both_ends(self, values: Tensor) -> Tensor:
+        """Sum of a nodal quantity over the two nodes of every entry: (n, ...) -> (e, ...)."""
+        return values.index_select(0, self.rows) + values.index_select(0, self.columns)
+
+    def _corners(self, values: Tensor) -> Tensor:
+        """A nodal quantity at the corners of every element: (n, ...) -> (m, 4, ...)."""
+        return values.index_select(0, self.tetrahedra.flatten()).unflatten(0, self.tetrahedra.shape)
 
     def product(self, entries: Tensor, basis: Tensor) -> Tensor:
         """Each of k symmetric matrices times a basis: (k, e), (n, r) -> (k, n, r)."""
@@ -116,8 +144,22 @@ class Topology:
         return (stacked @ basis).reshape(count, self.nodes, -1)
 
     def projected(self, entries: Tensor, basis: Tensor) -> Tensor:
-        """Each of k symmetric matrices in a basis, Φᵀ A Φ: (k, e), (n, r) -> (k, r, r)."""
-        return basis.T @ self.product(entries, basis)
+        """Each of k symmetric matrices in a basis, Φᵀ A Φ: (k, e), (n, r) -> (k, r, r), exactly symmetric."""
+        size, some = len(self.rows), max(1, min(len(entries), CHUNK // basis.numel()))
+        # entries are in the order of their rows: A = U + Uᵀ with the diagonal halved, and U is a CSR matrix as it is
+        weights = torch.where(self.rows == self.columns, 0.5, 1.0).to(entries.dtype)
+        ends = torch.bincount(self.rows, minlength=self.nodes).cumsum(0)
+        ends = (ends + size * torch.arange(some, device=ends.device)[:, None]).flatten()
+        ends, columns = torch.cat([ends.new_zeros(1), ends]), self.columns.repeat(some)
+        halves = []
+        for matrices in entries.split(some):
+            shape, values = (len(matrices) * self.nodes, self.nodes), (matrices * weights).flatten()
+            stacked = torch.sparse_csr_tensor(
+                ends[: shape[0] + 1], columns[: len(values)], values, shape, check_invariants=False
+            )
+            halves.append(basis.T @ (stacked @ basis).reshape(len(matrices), self.nodes, -1))
+        upper = torch.cat(halves)
+        return upper + upper.transpose(1, 2)
 
     def scipy(self, entries: Tensor) -> sp.csr_matrix:
         """One symmetric matrix, (e,), for SciPy's sparse solvers."""

@@ -2,26 +2,34 @@
 
 With barycentric coordinates λ and volume V of an element with nodes x_0..x_3,
 
-    mass          M_ab   = ∫ λa λb        = V (1 + δab) / 20
-    stiffness     K_ab   = ∫ ∇λa·∇λb      = V ∇λa·∇λb
-    moment        J_ab,c = ∫ x_c λa λb    = V [(1 + δab) X_c + (x_a + x_b)_c + 2 δab x_a,c] / 120,   X = Σ x_a
+    mass          M_ab = ∫ λa λb        = V (1 + δab) / 20
+    stiffness     K_ab = ∫ ∇λa·∇λb      = V ∇λa·∇λb
+    moment        J_ab = ∫ x λa λb      = V (1 + δab) (X + x_a + x_b) / 120,        X = Σ x_a
 
 from ∫ λa λb λc = V (1 + δab + δbc + δac + 2 δabc) / 120. All are symmetric, so an element has ten numbers for each,
-in the order of `PAIRS`. On a triangle of area A between or around compartments, for permeable and relaxing walls,
+in the order of `PAIRS`. Mass and moment need none of their own: S_ab sums (1 + δab) / 20 of what an element holds
+over the elements that share nodes a and b, and of a whole mesh
 
-    face mass      F_ab   = ∫ λa λb dA     = A (1 + δab) / 12.
+    M_ab = S_ab V,        J_ab = [S_ab (V X) + (x_a + x_b) M_ab] / 6.
+
+When a corner moves, dV = V ∇λc·dx_c and d∇λa = −∇λc (∇λa·dx_c). On a triangle of area A between or around
+compartments, for permeable and relaxing walls,
+
+    face mass     F_ab = ∫ λa λb dA     = A (1 + δab) / 12.
+
+Inside, elements are the last axis: what is done to all of them alike runs over contiguous numbers.
 """
 
 import torch
 from torch import Tensor
 
 PAIRS = torch.tensor([[0, 0], [1, 1], [2, 2], [3, 3], [0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]])
-MATRICES = 5  # mass, stiffness, three moments
+PAIR_MASS = (1 + (PAIRS[:, 0] == PAIRS[:, 1]).double()) / 20  # for unit volume
 FACE_MASS = (torch.ones(3, 3, dtype=torch.float64) + torch.eye(3, dtype=torch.float64)) / 12  # for unit area
 
 
-def element_matrices(corners: Tensor, diffusivity: Tensor | None = None) -> Tensor:
-    """Mass, stiffness and the three moment matrices of every element.
+def element_integrals(corners: Tensor, diffusivity: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """What an element adds to the matrices of a mesh.
 
     Parameters
     ----------
@@ -30,9 +38,15 @@ def element_matrices(corners: Tensor, diffusivity: Tensor | None = None) -> Tens
 
     Returns
     -------
-    (m, 10, 5), pairs in the order of `PAIRS`; columns mass (µm³), stiffness (µm), moments x, y, z (µm⁴)
+    bulk (m, 4): V in µm³ and V X in µm⁴; stiffness (m, 10): µm, pairs in the order of `PAIRS`
     """
-    return _element_values(corners, *_volume_and_gradients(corners), diffusivity)
+    volume, gradients = _volume_and_gradients(corners)
+    flux = gradients
+    if diffusivity is not None:
+        tensor = diffusivity.expand(len(corners), 3, 3).permute(1, 2, 0)
+        flux = (gradients[:, :, None] * tensor).sum(1)
+    a, b = PAIRS.to(corners.device).T
+    return _bulk(corners, volume).T.contiguous(), _stiffness(volume, flux, gradients)[a, b].T.contiguous()
 
 
 def face_areas(corners: Tensor) -> Tensor:
@@ -40,57 +54,52 @@ def face_areas(corners: Tensor) -> Tensor:
     return torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(dim=-1) / 2
 
 
-def element_tangents(corners: Tensor, velocity: Tensor) -> Tensor:
-    """Derivatives of `element_matrices` when the nodes move with each of P velocities.
+def integral_derivatives(corners: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`element_integrals`' volumes, and its derivatives with respect to the corners' twelve coordinates.
+
+    The integrals' change with any number of motions of the nodes is one product with them.
 
     Parameters
     ----------
     corners : (m, 4, 3) µm
-    velocity : (P, m, 4, 3), the nodes' derivative with respect to P parameters
 
     Returns
     -------
-    (P, m, 10, 5)
+    volume (m,); derivatives of bulk (m, 4, 12) and of stiffness (m, 10, 12)
     """
     volume, gradients = _volume_and_gradients(corners)
-    # ∂λ/∂x changes with the velocity gradient L = Σ_a v_a ⊗ ∇λa: dV = V tr L, d∇λ = −Lᵀ∇λ
-    flow = torch.einsum("pmai,maj->pmij", velocity, gradients)
-    growth = flow.diagonal(dim1=-2, dim2=-1).sum(-1)
+    bulk, stiffness = _bulk(corners, volume), _stiffness(volume, gradients, gradients)
     a, b = PAIRS.to(corners.device).T
-    same = (a == b).to(corners.dtype)
-    strain = flow + flow.transpose(-1, -2)
-    stretched = torch.einsum("mai,pmij->pmaj", gradients, strain)
-    dot = (gradients[:, a] * gradients[:, b]).sum(-1)
-    d_dot = -(stretched[:, :, a] * gradients[:, b]).sum(-1)
-    mass = volume[:, None] * (1 + same) / 20
-    moment = _moment(corners, same, a, b) * volume[:, None, None] / 120
-    d_moment = _moment(velocity, same, a, b) * volume[:, None, None] / 120
-    d_mass = growth[..., None] * mass
-    d_stiffness = volume[:, None] * (growth[..., None] * dot + d_dot)
-    return torch.cat([d_mass[..., None], d_stiffness[..., None], growth[..., None, None] * moment + d_moment], dim=-1)
+    d_bulk = bulk[:, None, None] * gradients
+    for axis in range(3):
+        d_bulk[1 + axis, :, axis] += volume
+    # d(V ∇λa·∇λb) = Σ_c (K_ab ∇λc − K_bc ∇λa − K_ac ∇λb)·dx_c
+    d_stiffness = stiffness[a, b, None, None] * gradients
+    d_stiffness -= stiffness[b, :, None] * gradients[a, None]
+    d_stiffness -= stiffness[a, :, None] * gradients[b, None]
+    return volume, _elements_first(d_bulk), _elements_first(d_stiffness)
+
+
+def _elements_first(derivatives: Tensor) -> Tensor:
+    """(k, 4, 3, m) -> (m, k, 12)"""
+    return derivatives.flatten(0, -2).T.contiguous().unflatten(1, (-1, 12))
 
 
 def _volume_and_gradients(corners: Tensor) -> tuple[Tensor, Tensor]:
-    edges = corners[..., 1:, :] - corners[..., :1, :]
-    cofactors = torch.stack(
-        [torch.linalg.cross(edges[..., i, :], edges[..., j, :]) for i, j in ((1, 2), (2, 0), (0, 1))], dim=-2
-    )
-    six_volumes = (cofactors[..., 0, :] * edges[..., 0, :]).sum(-1)
-    inner = cofactors / six_volumes[..., None, None]
-    return six_volumes / 6, torch.cat([-inner.sum(-2, keepdim=True), inner], dim=-2)
+    """(m,) and ∇λ, (4, 3, m)."""
+    places = corners.permute(1, 2, 0).contiguous()
+    edges = places[1:] - places[:1]
+    cofactors = torch.linalg.cross(edges[[1, 2, 0]], edges[[2, 0, 1]], dim=1)
+    six_volumes = (cofactors[0] * edges[0]).sum(0)
+    inner = cofactors / six_volumes
+    return six_volumes / 6, torch.cat([-inner.sum(0, keepdim=True), inner])
 
 
-def _moment(corners: Tensor, same: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    total = corners.sum(-2, keepdim=True)
-    first, second = corners[..., a, :], corners[..., b, :]
-    return (1 + same)[:, None] * total + first + second + 2 * same[:, None] * first
+def _bulk(corners: Tensor, volume: Tensor) -> Tensor:
+    """V and V X, (4, m)."""
+    return torch.cat([volume[None], volume * corners.sum(dim=1).T])
 
 
-def _element_values(corners: Tensor, volume: Tensor, gradients: Tensor, diffusivity: Tensor | None) -> Tensor:
-    a, b = PAIRS.to(corners.device).T
-    same = (a == b).to(corners.dtype)
-    mass = volume[:, None] * (1 + same) / 20
-    flux = gradients if diffusivity is None else gradients @ diffusivity
-    stiffness = volume[:, None] * (gradients[:, a] * flux[:, b]).sum(-1)
-    moments = _moment(corners, same, a, b) * volume[:, None, None] / 120
-    return torch.cat([mass[..., None], stiffness[..., None], moments], dim=-1)
+def _stiffness(volume: Tensor, flux: Tensor, gradients: Tensor) -> Tensor:
+    """V ∇λa·D∇λb, (4, 4, m)."""
+    return ((volume * flux)[:, None] * gradients).sum(2)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from napari_remidi.physics.matrices.assembly import Topology
 from napari_remidi.physics.matrices.doubling import Doubled
-from napari_remidi.physics.matrices.elements import element_matrices
+from napari_remidi.physics.matrices.elements import PAIR_MASS, element_integrals
 from napari_remidi.physics.matrices.walls import Walls, permeable_walls, relaxing_walls
 from napari_remidi.physics.mesh import boundary_faces, signed_volumes
 from napari_remidi.physics.substrate import Substrate
@@ -87,10 +87,10 @@ class Piece:
         places = (self.points if points is None else points) - self.points.mean(dim=0)
         if speed.ndim == 1:
             speed = speed[:, None, None] * torch.eye(3, dtype=speed.dtype, device=speed.device)
-        mass, stiffness, *moments = element_matrices(places[self.topology.tetrahedra], speed).unbind(-1)
-        values = torch.stack([mass, stiffness + rate[:, None] * mass, *moments], dim=-1)
-        values = (spins[self.labels][:, None, None] * values).flatten(0, 1)
-        sums = (self.topology.gather[values.dtype] @ values).T
+        bulk, stiffness = element_integrals(places[self.topology.tetrahedra], speed)
+        generator = stiffness + (rate * bulk[:, 0])[:, None] * PAIR_MASS.to(rate)
+        weight = spins[self.labels][:, None]
+        sums = self.topology.summed(places, weight * bulk, weight * generator)
         passing = self.permeable.added(places, self._given(permeability, own.permeabilities), spins)
         lost = self.relaxing.added(places, self._given(relaxivity, own.relaxivities), spins)
         walls = torch.zeros_like(sums[1]).index_add(0, self.topology.linked, torch.cat([passing, lost]))

@@ -98,7 +98,7 @@ class _Projected(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, entries: Tensor, modes: Tensor, topology: Topology) -> Tensor:
         ctx.modes, ctx.topology = modes, topology
-        return torch.cat([topology.projected(matrix[None], modes) for matrix in entries])
+        return topology.projected(entries, modes)
 
     @staticmethod
     @once_differentiable

@@ -118,22 +118,21 @@ def tangents_of(topology: Topology, model: ReducedModel, changes: Tensor) -> Red
     dtype = changes.dtype
     modes = model.modes.to(dtype)
     count, size = len(changes), modes.shape[1]
-    extra = torch.ones(topology.nodes, 1, dtype=dtype, device=modes.device)
-    if model.density is not None:
-        extra = torch.cat([extra, model.density.to(dtype)[:, None]], dim=1)
-    moved = topology.product(changes.reshape(count * changes.shape[1], -1), torch.cat([modes, extra], dim=1))
-    moved = moved.reshape(count, -1, topology.nodes, moved.shape[-1])
-    inner = modes.T @ moved[..., :size]
-    error = inner[:, MASS]
+    ones = torch.ones(topology.nodes, dtype=dtype, device=modes.device)
+    density = ones if model.density is None else model.density.to(dtype)
+    # ones and the density beside the modes: their columns of the projected mass are what start and detection need
+    weighted = topology.projected(changes[:, MASS], torch.cat([modes, ones[:, None], density[:, None]], dim=1))
+    error = weighted[:, :size, :size]
+    others = topology.projected(changes[:, STIFFNESS:].transpose(0, 1).flatten(0, 1), modes)
+    stiffness, *moments = others.unflatten(0, (-1, count))
     decay = model.decay.to(dtype)
-    d_decay = inner[:, STIFFNESS] - (error * decay + decay[:, None] * error) / 2
+    d_decay = stiffness - (error * decay + decay[:, None] * error) / 2
     position = model.position.to(dtype)
     shift = error[:, None] @ position
-    d_position = inner[:, MOMENTS] - (shift + shift.transpose(-1, -2)) / 2
-    weighted = moved[:, MASS, :, size:]
-    d_detect = weighted[..., 0] @ modes - error @ model.detect.to(dtype) / 2
+    d_position = torch.stack(moments, dim=1) - (shift + shift.transpose(-1, -2)) / 2
+    d_detect = weighted[:, :size, size] - error @ model.detect.to(dtype) / 2
     amount = model.amount.to(dtype)
-    growth = weighted[..., -1].sum(-1) / amount
+    growth = weighted[:, size, -1] / amount
     start = model.start.to(dtype)
-    d_start = weighted[..., -1] @ modes / amount - error @ start / 2 - growth[:, None] * start
+    d_start = weighted[:, :size, -1] / amount - error @ start / 2 - growth[:, None] * start
     return ReducedTangents(d_decay, d_position, d_start, d_detect)
