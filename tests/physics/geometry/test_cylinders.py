@@ -13,7 +13,7 @@ from napari_remidi.physics.geometry import cylinder, myelinated_cylinder
 def test_a_cylinder_has_its_volume_and_about_the_nodes_asked_for(nodes: int) -> None:
     axon = cylinder(1.5, 8, nodes)
     assert axon.volume == pytest.approx(np.pi * 1.5**2 * 8, rel=1e-12)
-    assert len(axon.points) == pytest.approx(nodes, rel=0.4)  # whole rings only
+    assert len(axon.points) == pytest.approx(nodes, rel=0.06)  # whole slices only: half of one's 37 nodes for 300
     assert axon.surface.is_watertight
     assert measures.shapes(axon).min() > 0.5
 
@@ -22,6 +22,16 @@ def test_a_long_thin_axon_keeps_to_the_nodes_asked_for_by_stretching() -> None:
     axon = cylinder(0.3, 100, 1500)
     assert len(axon.points) == pytest.approx(1500, rel=0.02)
     assert axon.volume == pytest.approx(np.pi * 0.3**2 * 100, rel=1e-12)
+
+
+def test_rings_and_slices_lie_equally_close_at_the_wall_and_rings_closest_there() -> None:
+    axon = cylinder(3, 9, 5000)
+    rings = np.unique(np.linalg.norm(axon.points[:, :2], axis=1).round(9))
+    slices = np.unique(axon.points[:, 2])
+    assert (np.diff(rings[1:], 2) < 0).all()
+    assert np.diff(slices) == pytest.approx(9 / (len(slices) - 1))
+    # whole rings and slices for a given number of nodes: one ring more changes the ratio by half
+    assert np.diff(rings)[-1] == pytest.approx(np.diff(slices)[0], rel=0.25)
 
 
 def test_every_section_has_its_circle_s_area() -> None:

@@ -1,12 +1,13 @@
 """Straight round axons, bare or in their myelin, standing on z = 0 along the z axis."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from napari_remidi.errors import MeshError
 from napari_remidi.physics.geometry.discs import disc, disc_node_count
-from napari_remidi.physics.geometry.layers import FEWEST, Layer, check_radii, concentric_layers, layers_for
+from napari_remidi.physics.geometry.layers import FEWEST, GRADING, Layer, check_radii, concentric_layers
 from napari_remidi.physics.geometry.prisms import extruded
 from napari_remidi.physics.mesh import TetMesh
 
@@ -64,16 +65,27 @@ def _concentric(radii: Sequence[float], names: Sequence[str], height: float, nod
     if not (np.isfinite(height) and height > 0):
         raise MeshError(f"a height of {height:g} µm makes no cylinder; give a positive length")
 
-    coarsest = concentric_layers(radii, FEWEST)
-
-    def slices(layers: list[Layer]) -> int:
-        wanted = round(height * layers[-1].division / radii[-1])  # as far apart along the axis as across it
-        if layers == coarsest:  # a long axon: only stretching keeps to the number of nodes
-            wanted = min(wanted, nodes // disc_node_count(layers) - 1)
-        return max(2, wanted)
-
-    layers = layers_for(radii, nodes, lambda found: disc_node_count(found) * (slices(found) + 1))
+    layers, slices = _divided(radii, height, nodes)
     section, triangles, labels = disc(layers)
-    heights = np.linspace(0, height, slices(layers) + 1)
+    heights = np.linspace(0, height, slices + 1)
     points, tetrahedra = extruded(section, triangles, heights)
     return TetMesh(points, tetrahedra, np.resize(labels, len(tetrahedra)), names)
+
+
+def _divided(radii: Sequence[float], height: float, nodes: int) -> tuple[list[Layer], int]:
+    """Layers and number of slices that together have about the number of nodes asked for.
+
+    Every division of the section leaves some number of slices; the one is taken whose slices are most nearly as thick
+    as rings are apart at the wall, which makes errors along the axis and across it alike.
+    """
+
+    def slices(layers: list[Layer]) -> int:
+        return max(FEWEST, round(nodes / disc_node_count(layers)) - 1)
+
+    def unevenness(layers: list[Layer]) -> float:
+        apart = radii[-1] / layers[-1].division / GRADING
+        return abs(math.log(height / slices(layers) / apart))
+
+    finest = max(FEWEST, math.isqrt(nodes // (3 * (FEWEST + 1))))  # more leave no room for the fewest slices
+    layers = min((concentric_layers(radii, division) for division in range(FEWEST, finest + 1)), key=unevenness)
+    return layers, slices(layers)

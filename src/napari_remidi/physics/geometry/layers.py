@@ -1,4 +1,9 @@
-"""Concentric layers: at which radii their nodes lie, how finely each is divided, and which compartment it bounds."""
+"""Concentric layers: at which radii their nodes lie, how finely each is divided, and which compartment it bounds.
+
+Layers lie closer together towards the wall, where most of the volume is. With modes about as curved everywhere, the
+error of first-order elements of spacing h(r) is ∝ ∫ h² r dr in a disc; for a given number of layers, ∫ dr / h, it is
+smallest with h ∝ r^{−1/3}: even steps of r^{4/3}. (In a ball it would be r^{5/3}, whose elements are flatter.)
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,6 +14,7 @@ from napari_remidi.errors import MeshError
 
 # one layer of first-order elements cannot follow a profile across a compartment
 FEWEST = 2
+GRADING = 4 / 3  # the power of the radius in which layers are evenly spaced
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,7 @@ class Layer:
 
 
 def concentric_layers(radii: Sequence[float], finest: int) -> list[Layer]:
-    """Layers from the centre outward that meet every radius, about as far apart as their nodes.
+    """Layers from the centre outward that meet every radius, about as far apart as their nodes, closer at the wall.
 
     From one layer to the next the division grows by one or stays: it grows with the radius, and stays where a
     compartment is too thin for that.
@@ -45,7 +51,8 @@ def concentric_layers(radii: Sequence[float], finest: int) -> list[Layer]:
         steps = max(target - division, FEWEST)
         for step in range(1, steps + 1):
             grown = division + round((target - division) * step / steps)
-            layers.append(Layer(grown, inner + (radius - inner) * step / steps, label))
+            evenly = inner**GRADING + (radius**GRADING - inner**GRADING) * step / steps
+            layers.append(Layer(grown, radius if step == steps else evenly ** (1 / GRADING), label))
         inner, division = radius, target
     return layers
 
