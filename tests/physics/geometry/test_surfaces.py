@@ -35,14 +35,16 @@ def test_the_inner_surface_is_a_compartment_of_its_own() -> None:
     assert off.max() < 1e-3 * np.linalg.norm(OUTER.extents)
 
 
-def test_surfaces_side_by_side_share_their_wall(tmp_path: Path) -> None:
+def test_surfaces_side_by_side_share_their_wall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pytetwild")
     cube(4).export(tmp_path / "right.stl")
+    monkeypatch.chdir(tmp_path)
     mesh = from_surfaces({"left": cube(0), "right": tmp_path / "right.stl"}, 1.5)
     assert np.bincount(mesh.labels, mesh.volumes) == pytest.approx([64, 64], rel=1e-3)
     wall = interface_nodes(mesh)
     assert len(wall) > 8
     np.testing.assert_allclose(wall[:, 0], 2, atol=1e-2)
+    assert [file.name for file in tmp_path.iterdir()] == ["right.stl"]  # the mesher leaves nothing behind
 
 
 def test_a_compartment_thinner_than_the_surfaces_can_be_kept_is_refused() -> None:

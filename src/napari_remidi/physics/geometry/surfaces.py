@@ -93,7 +93,11 @@ def filled(
             "filling a surface with tetrahedra needs the optional mesher: pip install 'napari-remidi[mesh]'"
         ) from None
     options: dict[str, Any] = {} if edge_length is None else {"edge_length_abs": edge_length}
+    left_behind = Path("__tracked_surface.stl")  # the mesher's own trace, in the folder where it is called
+    before = left_behind.exists()
     points, cells = pytetwild.tetrahedralize(np.asarray(vertices, float), np.asarray(faces, np.int32), **options)
+    if not before:
+        left_behind.unlink(missing_ok=True)
     tetrahedra = np.asarray(cells, dtype=np.int64)
     flipped = signed_volumes(points, tetrahedra) < 0  # the mesher's own node order, not the user's
     tetrahedra[flipped] = tetrahedra[flipped][:, [0, 2, 1, 3]]
