@@ -272,6 +272,18 @@ def test_the_jacobian_agrees_with_finite_differences() -> None:
     assert not change.shape[:2].any()  # pulses and b = 0 are not this function's
 
 
+def test_rates_that_decay_within_a_step_have_derivatives_as_exact() -> None:
+    """Up to fifty e-foldings between two turns; what is left is the turns' own error and the differences'."""
+    model = random_model()
+    model = replace(model, decay=torch.cat([torch.zeros(1, dtype=FLOAT64), torch.logspace(-1, 2, 9, dtype=FLOAT64)]))
+    tangents, waveforms, h = random_tangents(len(model.decay), 1), of_every_kind(), 1e-4
+    blocks, count = waveform_blocks(Protocol.of_waveforms(waveforms), CPU, FLOAT64), len(waveforms)
+    (change,) = waveform_sensitivity(model, tangents, blocks).shape.T
+    ahead, behind = (waveform_signal(moved(model, tangents, 0, s * h), blocks, count=count).real for s in (1, -1))
+    slope = (ahead - behind) / (2 * h)
+    assert float((change - slope).abs().max()) < 1e-5 * float(slope.abs().max())
+
+
 def test_the_adjoint_gradient_is_the_jacobian_summed() -> None:
     model, protocol = random_model(), Protocol.of_waveforms(of_every_kind() + of_every_kind(0.3))
     blocks, tangents = waveform_blocks(protocol, CPU, FLOAT64), random_tangents(len(model.decay))

@@ -23,10 +23,6 @@ from napari_remidi.physics.reduction.reduced import ModelGradient, ReducedModel,
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
 
-# steps of a waveform's adjoint, times the signal's: its integral is trapezoidal, and one node's motion mixes in modes
-# that decay within a step (1.7 % of the largest derivative with 1, 0.3 % with 2)
-REFINE = 2
-
 
 class Encoding(Interface):
     """Some of a protocol's measurements, in models whose decay rates include the diffusivity."""
@@ -78,11 +74,11 @@ class Waveforms:
 
     def gradient(self, model: ReducedModel, cotangent: Tensor) -> ModelGradient:
         """Derivative of Σ_m w_m S_m over the rows."""
-        return waveform_gradient(model, self.blocks, cotangent, 1.0, refine=REFINE)
+        return waveform_gradient(model, self.blocks, cotangent, 1.0)
 
     def jacobian(self, model: ReducedModel, tangents: ReducedTangents) -> Tensor:
         """Derivative of the rows' signals, (k, P)."""
-        return waveform_sensitivity(model, tangents, self.blocks, 1.0, refine=REFINE).shape[self.rows]
+        return waveform_sensitivity(model, tangents, self.blocks, 1.0).shape[self.rows]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,17 +9,25 @@ with each factor a pointwise product in its eigenbasis, so that columns share th
 from one basis to the next leads a fixed real r × r matrix. Its error is even in τ (Richardson from N and 2N steps
 leaves τ⁴), and it is its own transpose, so that the adjoint runs through the same steps backwards. Where no gradient
 acts a step is exact, however long.
+
+The last factor of a step and the first of the next are one free decay, so that a course of N steps is
+
+    decay s_0, turn 1, decay s_1, turn 2, …, turn N, decay s_N,        s_k = (τ_k + τ_{k+1})/2,  τ_0 = τ_{N+1} = 0,
+
+with a turn the product of a step's phases.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from napari_remidi.physics.devices import algebra_device
+from napari_remidi.physics.encoding.pgse import real_product
 from napari_remidi.physics.encoding.waveform_blocks import WaveformBlock
 from napari_remidi.physics.reduction.reduced import ReducedModel
 
@@ -44,15 +52,9 @@ class Grid:
         return self.rate.any(-1)
 
     @cached_property
-    def resting(self) -> Tensor:
-        """Steps that last and have no gradient, (W, N)."""
-        return ~self.acting & (self.tau > 0)
-
-    @cached_property
-    def weights(self) -> Tensor:
-        """Trapezoidal weights of the N + 1 states in ∫ dt under gradient and in ∫ g_x dt, (W, N + 1, 1 + X)."""
-        steps = self.tau[..., None] * torch.cat([self.acting[..., None], self.rate], dim=-1)
-        return (pad(steps, (0, 0, 1, 0)) + pad(steps, (0, 0, 0, 1))) / 2
+    def free(self) -> Tensor:
+        """Duration of the decays before, between and after the turns, (W, N + 1) ms."""
+        return (pad(self.tau, (1, 0)) + pad(self.tau, (0, 1))) / 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +117,13 @@ def grid_of(block: WaveformBlock, extent: Extent, refine: int, halved: bool = Fa
     return Grid(tau, rate)
 
 
+class Turned(NamedTuple):
+    """A state at a step's turn, (G, r, C)."""
+
+    middle: Tensor  # in the eigenbasis of the last axis
+    after: Tensor  # in the modes
+
+
 class Splitting:
     """A part of a block in a reduced model, ready to propagate columns, (G, r, C) complex, in the modes."""
 
@@ -135,6 +144,7 @@ class Splitting:
         across = [bases[:, 0].mT, *(bases[:, x].mT @ bases[:, x - 1] for x in range(1, bases.shape[1]))]
         self.across = [matrix.to(device, real) for matrix in across]
         self.back = bases[:, 0].to(device, real)
+        self.last = bases[:, -1].to(device, real)
 
     def columns(self, vector: Tensor) -> Tensor:
         """One real vector, (r,), in every column."""
@@ -142,41 +152,31 @@ class Splitting:
         wide = vector[None, :, None].expand(groups, -1, count)
         return torch.complex(wide, torch.zeros_like(wide)).contiguous()
 
-    def march(self, state: Tensor, grid: Grid, backward: bool = False) -> Iterator[Tensor]:
-        """States after each step, forwards from the beginning or backwards from the end."""
-        taus, rates, acting = grid.tau.to(self.phase), grid.rate.to(self.phase), grid.acting.any(0).tolist()
+    def march(self, state: Tensor, grid: Grid, backward: bool = False) -> Iterator[Turned]:
+        """States at every turn, forwards from the beginning or backwards from the end."""
+        free, acting = grid.free.to(self.phase), grid.acting.any(0).tolist()
+        kicks = (grid.tau[..., None] * grid.rate).to(self.phase)
         steps = range(len(grid))
         for n in reversed(steps) if backward else steps:
-            tau = taus[:, n][self.which]
-            half = torch.exp(-tau[:, None] / 2 * self.decay[:, None])
-            state = state * half
+            state = self.decayed(state, free[:, n + 1 if backward else n])
+            found = Turned(state, state)
             if acting[n]:
-                state = self._turn(state, tau, rates[:, n][self.which] * self.block.strength[..., None])
-            state = state * half
-            yield state
+                found = self._turned(state, kicks[:, n][self.which] * self.block.strength[..., None])
+            yield found
+            state = found.after
 
-    def _turn(self, state: Tensor, tau: Tensor, rate: Tensor) -> Tensor:
-        """The step's phases about every axis, symmetric: half, half, ..., whole, ..., half, half."""
-        last = len(self.across) - 1
-        phases = []
+    def decayed(self, state: Tensor, times: Tensor) -> Tensor:
+        """A state after free decay for the times of every course, (W,) ms."""
+        return state * torch.exp(-times.to(self.phase)[self.which][:, None] * self.decay[:, None])
+
+    def _turned(self, state: Tensor, angle: Tensor) -> Turned:
+        """A turn by angles (G, C, X) about the axes, symmetric: half, half, ..., half and half, ..., half, half."""
+        halves = []
         for x, matrix in enumerate(self.across):
-            angle = -(tau * rate[..., x])[:, None] * self.phase[:, x, :, None] / (1 if x == last else 2)
-            phases.append(torch.polar(torch.ones_like(angle), angle))
-            state = real_product(matrix, state) * phases[-1]
-        for x in range(last, 0, -1):
-            state = real_product(self.across[x].mT, state) * phases[x - 1]
-        return real_product(self.back, state)
-
-
-def real_product(matrix: Tensor, columns: Tensor) -> Tensor:
-    """A real matrix times complex columns, (G, r, r) @ (G, r, C), as one real product."""
-    pairs = torch.view_as_real(columns.contiguous())
-    return torch.view_as_complex((matrix @ pairs.flatten(2)).reshape(pairs.shape))
-
-
-def overlap(decay: Tensor, time: Tensor) -> Tensor:
-    """∫₀ᵀ e^{−(T−s)λ_i} e^{−sλ_j} ds for every T, (k,) -> (k, r, r), without cancellation."""
-    lowest, gap = torch.minimum(decay[:, None], decay), (decay[:, None] - decay).abs()
-    time = time[:, None, None]
-    x = time * gap
-    return time * torch.exp(-time * lowest) * torch.where(x < 1e-3, 1 - x / 2, -torch.expm1(-x) / x.clamp_min(1e-3))
+            half = -angle[..., x][:, None] / 2 * self.phase[:, x, :, None]
+            halves.append(torch.polar(torch.ones_like(half), half))
+            state = real_product(matrix, state) * halves[-1]
+        middle, state = state, state * halves[-1]
+        for x in range(len(self.across) - 1, 0, -1):
+            state = real_product(self.across[x].mT, state) * halves[x - 1]
+        return Turned(middle, real_product(self.back, state))

@@ -1,10 +1,13 @@
 """One adjoint sweep: what every matrix of a reduced model does to a signal uᵀ v(T).
 
-The adjoint a ends as u and runs backwards through the steps that took the state v from the start c. The derivatives
+The adjoint a ends as u and runs backwards through the steps that took the state v from the start c. A course is a row
+of free decays s_k and turns (see `splitting`). With v and a on either side of what is differentiated,
 
-    −∫ a vᵀ dt for Λ,        −i ∫ g_x a vᵀ dt for A_x,        a(0) for c,        v(T) for u
+    −Σ_k φ(s_k) ∘ a vᵀ for Λ,      −i Σ_n τ_n g_x a vᵀ for A_x,      a(0) for c,      v(T) for u,
 
-are sums over the steps: trapezoidal under gradient, exact where none acts, however long that lasts.
+φ the divided difference of e^{−sλ}, which makes the derivative of a decay exact: a quadrature in time would miss rates
+that decay within a step. The derivative of a turn is taken in its middle, which leaves an error even in τ, as the step
+does (Richardson).
 """
 
 from typing import NamedTuple
@@ -12,9 +15,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from napari_remidi.physics.encoding.splitting import Grid, Splitting, overlap
+from napari_remidi.physics.encoding.pgse import divided_difference
+from napari_remidi.physics.encoding.splitting import Grid, Splitting
 
 TIMES = 16  # states whose outer products are formed at once
+DIGITS = 9  # of ms, to which durations must agree to share φ
 
 
 class Change(NamedTuple):
@@ -28,57 +33,64 @@ class Change(NamedTuple):
 
 def swept(splitting: Splitting, grid: Grid, weights: Tensor, summed: bool) -> Change:
     """Derivatives of the real signal of every column times its weight, (G, C), or of their sum."""
-    begin = splitting.columns(splitting.start)
-    forward = [begin, *splitting.march(begin, grid)]
-    later = splitting.columns(splitting.detect) * weights[:, None]
-    share = grid.weights[splitting.block.which].to(weights)
-    share[..., 1:] *= splitting.block.strength[..., None, None]
+    begin, end = splitting.columns(splitting.start), splitting.columns(splitting.detect) * weights[:, None]
+    forward = list(splitting.march(begin, grid))
+    before = [begin, *(turned.after for turned in forward)]  # the decays
+    which = splitting.block.which
+    free = grid.free.round(decimals=DIGITS)[which]  # (G, C, N + 1)
+    kicks = (grid.tau[..., None] * grid.rate)[which].to(weights) * splitting.block.strength[..., None, None]
     groups, size, columns = begin.shape
-    integral = weights.new_zeros(groups, 1 if summed else columns, share.shape[-1], size, size)
-    recent = [later]
-    for n, state in zip(reversed(range(len(grid))), splitting.march(later, grid, backward=True), strict=True):
-        if grid.resting[:, n].any():
-            integral[:, :, 0] += _at_rest(splitting, grid, n, later, forward[n], summed)
-        recent.append(state)
-        later = state
-        if len(recent) == TIMES or n == 0:
-            times = slice(n, n + len(recent))
-            integral += _products(recent[::-1], forward[times], share[:, :, times], summed)
-            recent = []
-    on_start = later.real.mT
-    on_detect = (forward[-1].real * weights[:, None]).mT
+    on_decay = weights.new_zeros(groups, 1 if summed else columns, size, size)
+    on_axes = weights.new_zeros(*on_decay.shape[:2], kicks.shape[-1], size, size)
+    after, middles = [end], []  # the adjoint's states, the latest first
+    for n, turned in zip(reversed(range(len(grid))), splitting.march(end, grid, backward=True), strict=True):
+        after.append(turned.after)
+        middles.append(turned.middle)
+        if len(middles) == TIMES or n == 0:
+            decays, turns = slice(n, n + len(after)), slice(n, n + len(middles))
+            on_decay -= _over_decays(splitting, after[::-1], before[decays], free[..., decays], summed)
+            on_axes += _over_turns(middles[::-1], [t.middle for t in forward[turns]], kicks[:, :, turns], summed)
+            after, middles = [], []
+    on_start = splitting.decayed(turned.after, grid.free[:, 0]).real.mT
+    on_detect = (splitting.decayed(before[-1], grid.free[:, -1]).real * weights[:, None]).mT
     if summed:
         on_start, on_detect = on_start.sum(1, keepdim=True), on_detect.sum(1, keepdim=True)
-    return Change(-integral[:, :, 0], integral[:, :, 1:], on_start, on_detect)
+    last = splitting.last[:, None, None]
+    return Change(on_decay, last @ on_axes @ last.mT, on_start, on_detect)
 
 
-def _products(adjoint: list[Tensor], forward: list[Tensor], share: Tensor, summed: bool) -> Tensor:
-    """Re Σ_t s_t a vᵀ for the first of the shares, (G, C, T, 1 + X), and Im for the others: (G, C, 1 + X, r, r)."""
-
-    def rows(states: list[Tensor]) -> Tensor:  # T × (G, r, C) -> (G, C, r, T), or (G, 1, r, C T)
-        stacked = torch.stack(states, dim=-1)
-        return stacked.flatten(2)[:, None] if summed else stacked.transpose(1, 2)
-
-    a, v = rows(adjoint), rows(forward)
-    s = share.flatten(1, 2)[:, None] if summed else share
-    real = torch.cat([v.real, -v.imag], dim=-1).mT
-    imaginary = torch.cat([v.imag, v.real], dim=-1).mT
-    products = []
-    for k in range(s.shape[-1]):
-        weighted = a * s[..., None, :, k]
-        products.append(torch.cat([weighted.real, weighted.imag], dim=-1) @ (imaginary if k else real))
-    return torch.stack(products, dim=2)
+def _over_decays(
+    splitting: Splitting, adjoint: list[Tensor], forward: list[Tensor], free: Tensor, summed: bool
+) -> Tensor:
+    """Re Σ_t φ(s_t) ∘ a vᵀ for durations s, (G, C, T): (G, C, r, r), or (G, 1, r, r)."""
+    total = torch.zeros((), dtype=splitting.decay.dtype, device=splitting.decay.device)
+    for time in free[free > 0].unique():
+        shared = free == time
+        times = shared.any(0).any(0).nonzero()[:, 0].tolist()
+        a, v = (_rows([states[t] for t in times], summed) for states in (adjoint, forward))
+        if not (chosen := shared[..., times]).all():
+            a = a * _shares(chosen.to(splitting.decay), summed)
+        product = torch.cat([a.real, a.imag], dim=-1) @ torch.cat([v.real, -v.imag], dim=-1).mT
+        total = total + divided_difference(splitting.decay, time.to(splitting.decay).reshape(1, 1))[0, 0] * product
+    return total
 
 
-def _at_rest(splitting: Splitting, grid: Grid, n: int, later: Tensor, earlier: Tensor, summed: bool) -> Tensor:
-    """Re ∫ a vᵀ dt over step n of the columns without gradient there, (G, C, r, r) or (G, 1, r, r)."""
-    resting = grid.resting[:, n][splitting.block.which].to(later.device)
-    tau = grid.tau[:, n][splitting.block.which].to(later.real)[resting]
-    a, v = later.mT[resting], earlier.mT[resting]
-    values = (a.real[:, :, None] * v.real[:, None] - a.imag[:, :, None] * v.imag[:, None]) * overlap(
-        splitting.decay, tau
-    )
-    if not summed:
-        return later.real.new_zeros(*resting.shape, *values.shape[1:]).index_put((resting,), values)
-    group = resting.nonzero()[:, 0]
-    return later.real.new_zeros(len(resting), *values.shape[1:]).index_add(0, group, values)[:, None]
+def _over_turns(adjoint: list[Tensor], forward: list[Tensor], kicks: Tensor, summed: bool) -> Tensor:
+    """Im Σ_t k_t a vᵀ for every axis's kicks k, (G, C, T, X): (G, C, X, r, r), or (G, 1, X, r, r)."""
+    a, v = _rows(adjoint, summed), _rows(forward, summed)
+    parts, weighted = torch.cat([v.imag, v.real], dim=-1).mT, []
+    for x in range(kicks.shape[-1]):
+        scaled = a * _shares(kicks[..., x], summed)
+        weighted.append(torch.cat([scaled.real, scaled.imag], dim=-1) @ parts)
+    return torch.stack(weighted, dim=2)
+
+
+def _rows(states: list[Tensor], summed: bool) -> Tensor:
+    """T states (G, r, C) as (G, C, r, T), or (G, 1, r, C T)."""
+    stacked = torch.stack(states, dim=-1)
+    return stacked.flatten(2)[:, None] if summed else stacked.transpose(1, 2)
+
+
+def _shares(values: Tensor, summed: bool) -> Tensor:
+    """One number for each column and time, (G, C, T), laid out as `_rows`."""
+    return values.flatten(1)[:, None, None] if summed else values[:, :, None]

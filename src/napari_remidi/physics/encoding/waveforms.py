@@ -6,8 +6,8 @@ in one sweep:
 
     dS = −∫ a(t)ᵀ (dΛ + i Σ_x g_x dA_x) v(t) dt + a(0)ᵀ dc + v(T)ᵀ du,        c the start.
 
-The integral is the trapezoidal rule at the steps under gradient and exact between them. Signal and integral are
-extrapolated from steps and half steps (Richardson).
+In the steps of `splitting` the decays' part of the integral is exact and the gradient's is a midpoint rule. Signal and
+integral are extrapolated from steps and half steps (Richardson).
 """
 
 from collections import deque
@@ -171,7 +171,8 @@ def waveform_gradient(
 
 def _signal(splitting: Splitting, grid: Grid) -> Tensor:
     """S of every column, (G, C)."""
-    (end,) = deque(splitting.march(splitting.columns(splitting.start), grid), maxlen=1)
+    (last,) = deque(splitting.march(splitting.columns(splitting.start), grid), maxlen=1)
+    end = splitting.decayed(last.after, grid.free[:, -1])
     return (end * splitting.detect[:, None]).sum(1)
 
 
@@ -208,7 +209,7 @@ def _trajectory_size(model: ReducedModel, block: WaveformBlock, diffusivity: flo
     bound = Extent(*(v.sum().expand(block.course.shape[-1]) for v in (widest.reach, widest.spread, widest.mobility)))
     size = len(model.decay)
     steps = len(grid_of(block, bound, refine, halved=True))
-    return 2 * size * (steps + 4 * TIMES) + 6 * (1 + block.course.shape[-1]) * size**2
+    return 2 * size * (2 * steps + 6 * TIMES) + 6 * (1 + block.course.shape[-1]) * size**2
 
 
 def _flat(matrices: Tensor, like: Tensor) -> Tensor:
