@@ -68,7 +68,7 @@ def _gradient(pulse: Pulse, weight: Tensor, steps: int) -> Parts:
     forward = [begin, *pulse.march(begin, steps)]
     last = pulse.to_modes(forward[-1])
     v, w = last[..., :columns], last[..., columns:]
-    damped = (pulse.damping() * weight[..., None]).sum(2).transpose(1, 2)
+    damped = (pulse.damping * weight[..., None]).sum(2).transpose(1, 2)
     if closed:  # w = amount v: one trajectory stands for both, and counts twice
         w = v * pulse.model.amount.to(v.real)
         adjoint = pulse.from_modes(2 * damped * w.conj())

@@ -146,7 +146,7 @@ class _Sweep:
         forward = self._march(self._begin_rows(), steps, forward=True)
         last = forward.ends[:, -1].flip(1)  # (G, 2, K, r), parts in order again
         v, w = last[:, :, : self.wide], last[:, :, self.wide :]
-        damping = pulse.damping()[:, None]  # (G, 1, C, Q, r)
+        damping = pulse.damping[:, None]  # (G, 1, C, Q, r)
         if pulse.closed:
             w = v * pulse.model.amount.to(v)
             back = damping * _conjugate(w)[:, :, :, None]
