@@ -42,7 +42,7 @@ def main() -> None:
             surface = trimesh.Trimesh(truth["points"], truth["faces"], process=False)
             report = axon.with_truth(surface).report()
             distances.append(report["chamfer_um"])
-            figures = f"{report['chamfer_um']:.3f} | {report['chi2_per_dof']:.2f} | {report['iterations']}"
+            figures = f"{report['chamfer_um']:.3f} | {report['chi2_per_dof']:.2f}"
             print(
                 f"| {title(index)} | {seed} | {figures} | {report['iterations']} | {report['seconds']:.1f} |",
                 flush=True,
