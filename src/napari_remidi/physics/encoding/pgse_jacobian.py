@@ -158,10 +158,11 @@ class _Sweep:
             adjoint.ends[:, edge] *= 0.5
         tau = pulse.block.delta / steps
         factor = share * (2 if pulse.closed else 1)  # v stands for w, too
-        self._add_products(sums.position, adjoint.ends, forward.ends, factor * tau)
-        within = torch.zeros_like(sums.decay)
-        self._add_products(within, adjoint.within, forward.within, factor)
-        sums.decay.addcmul_(within, self._overlap(tau), value=-1)
+        phi, within = self._overlap(tau), torch.empty_like(sums.decay[0])  # one direction's stays in the cache
+        for group in range(self.groups):
+            self._add_products(sums.position[group], adjoint.ends[group], forward.ends[group], factor * tau)
+            self._add_products(within.zero_(), adjoint.within[group], forward.within[group], factor)
+            sums.decay[group].addcmul_(within, phi, value=-1)
         between = w.permute(0, 2, 3, 1) @ v.transpose(1, 2)  # Re conj(w) vᵀ, (G, C, r, r)
         for readout, gap in enumerate(pulse.strengths.gap.unbind(2)):
             phi = divided_difference(pulse.decay, gap)
@@ -217,13 +218,13 @@ class _Sweep:
         return _Way(_rotated(ends, pulse.axes), _rotated(within, pulse.axes))
 
     def _add_products(self, total: Tensor, adjoint: Tensor, forward: Tensor, factor: float) -> None:
-        """Add factor · Σ over times, parts and halves of a vᵀ: (G, T, 2, halves·C·Q, r), (G, T, 2, halves·C, r)."""
+        """Add factor · Σ a vᵀ of one direction to (C·Q, r, r): (T, 2, halves·C·Q, r), (T, 2, halves·C, r)."""
         size = total.shape[-1]
-        for group, into in enumerate(total.view(self.groups, self.wide, self.readouts * size, size)):
-            a = adjoint[group].view(-1, self.halves, self.wide, self.readouts * size)
-            v = forward[group].view(-1, self.halves, self.wide, size)
-            for half in range(self.halves):
-                into.baddbmm_(a[:, half].permute(1, 2, 0), v[:, half].transpose(0, 1), alpha=factor)
+        into = total.view(self.wide, self.readouts * size, size)
+        a = adjoint.view(-1, self.halves, self.wide, self.readouts * size)
+        v = forward.view(-1, self.halves, self.wide, size)
+        for half in range(self.halves):
+            into.baddbmm_(a[:, half].permute(1, 2, 0), v[:, half].transpose(0, 1), alpha=factor)
 
     def _contracted(self, on_position: Tensor) -> Tensor:
         """The derivatives by q A_g with the tangents of A and with A's own parts, (G, C·Q, P + 3)."""
