@@ -25,7 +25,7 @@ from napari_remidi.physics.reduction.reduced import ReducedModel, ReducedTangent
 
 PHASE_STEP = 0.55  # rad, of the finer sweep unless it is to be exact
 FEWEST = 12  # steps of the finer sweep
-CACHED_BYTES = 2**25  # of working memory on a CPU: what stays in a cache, and is not asked of the system each time
+CACHED_BYTES = 2**27  # of working memory on a CPU; more is no faster there
 
 
 @dataclass(frozen=True, eq=False)
