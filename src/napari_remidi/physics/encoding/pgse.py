@@ -66,6 +66,9 @@ def pgse_signal(
 def parts_of(block: PulseBlock, bytes_each: int, memory: int = CHUNK_BYTES) -> Iterator[PulseBlock]:
     """Some directions after the other, as many as fit into the working memory."""
     chunk = max(1, memory // bytes_each)
+    if chunk >= len(block.directions):
+        yield block
+        return
     for first in range(0, len(block.directions), chunk):
         yield block.part(slice(first, first + chunk))
 

@@ -12,11 +12,10 @@ eigenbasis of A_g: two more sweeps in all, and one r × r matrix per direction i
 import torch
 from torch import Tensor
 
-from napari_remidi.physics.encoding.pgse import STEPS, Pulse, divided_difference, real_product, turned_by
+from napari_remidi.physics.encoding.pgse import STEPS, Pulse, divided_difference, parts_of, real_product, turned_by
 from napari_remidi.physics.encoding.pulses import PulseBlock
 from napari_remidi.physics.reduction.reduced import ModelGradient, ReducedModel
 
-CHUNK_BYTES = 2**28  # of forward states kept for the way back
 Parts = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
@@ -45,13 +44,11 @@ def pgse_gradient(
     sums = [like.new_zeros(shape) for shape in ((size, size), (3, size, size), (size,), (size,))]
     for block in blocks:
         real, device = block.strength.dtype, block.strength.device
-        weight = torch.where(block.measurement >= 0, cotangent.to(device, real)[block.measurement], 0.0)
         per_direction = (2 * STEPS[1] + 1) * size * block.strength.shape[1] * 4 * real.itemsize
-        chunk = max(1, int(CHUNK_BYTES / per_direction))
-        for first in range(0, len(block.directions), chunk):
-            groups = slice(first, first + chunk)
-            pulse = Pulse(model, block.part(groups), diffusivity, rotation)
-            shares = pulse.strengths.shares(weight[groups]).unflatten(1, pulse.strengths.gap.shape[1:])
+        for part in parts_of(block, per_direction):
+            pulse, rows = Pulse(model, part, diffusivity, rotation), part.measurement
+            weight = torch.where(rows >= 0, cotangent.to(device, real)[rows], 0.0)
+            shares = pulse.strengths.shares(weight).unflatten(1, pulse.strengths.gap.shape[1:])
             coarse, fine = (_gradient(pulse, shares, steps) for steps in (pulse.steps, 2 * pulse.steps))
             for total, f, c in zip(sums, fine, coarse, strict=True):
                 total += ((4 * f - c) / 3).to(like)

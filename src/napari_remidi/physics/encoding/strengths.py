@@ -1,15 +1,16 @@
 """Fewer gradient strengths than a direction has: the signal is a smooth function of them.
 
 A signal at gradient strength q is ∫ cos(q δ X) p(X) dX over the distances X between a spin's mean positions during
-the two pulses (Mitra & Halperin, J. Magn. Reson. A 113:94, 1995). No X exceeds the
-extent of the cell, so that the signal's even continuation to [−q_max, q_max] has a band of 2·turn, the turn being
-q_max δ times the largest |position|. Chebyshev interpolation in n points is then within 4 Σ_{k ≥ n} |J_k(2 turn)| of it
+the two pulses (Mitra & Halperin, J. Magn. Reson. A 113:94, 1995). No X exceeds the extent of the cell, so that the
+signal's even continuation to [−q_max, q_max] has a band of 2·turn, the turn being q_max δ times the largest |position|.
+Chebyshev interpolation in n points is then within 4 Σ_{k ≥ n} |J_k(2 turn)| of it
 (Trefethen, Approximation Theory and Approximation Practice, 2013, theorem 4.2, where twice J_k are a wave's Chebyshev
 coefficients): a number of points a little above the band, however many strengths were measured. Derivatives follow
 likewise.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -54,28 +55,7 @@ class Strengths:
         """
         measured = block.strength.shape[1]
         count = points_needed(turn, ALLOWED.get(block.strength.dtype, ALLOWED[torch.float64]), measured)
-        held = (block.measurement >= 0).cpu().numpy()
-        times = np.stack([x.cpu().numpy() for x in (block.gap, block.lead) if x is not None], axis=-1)
-        readouts = np.unique(times[held], axis=0)  # (Q, 1 or 2)
-        if count * len(readouts) >= measured:
-            return cls(block.strength, block.gap[..., None], block.lead)
-        largest = block.strength.amax(dim=1, keepdim=True)
-        points, shares = even_interpolation((block.strength / largest).double().cpu().numpy(), count)
-        chosen = (times[:, :, None] == readouts).all(axis=-1) & held[..., None]  # (G, M, Q)
-        weights = torch.as_tensor((shares[..., None] * chosen[:, :, None]).reshape(*held.shape, -1)).to(largest)
-        strength = largest * torch.as_tensor(points).to(largest)
-        gap, *lead = torch.as_tensor(readouts.T.copy()).to(largest)
-        groups, many = len(strength), len(readouts)
-        if not lead:
-            return cls(strength, gap.expand(groups, count, many), None, weights)
-        # what starts otherwise is propagated on its own
-        gap, lead_in = (x.repeat(groups, count) for x in (gap, lead[0]))
-        return cls(strength.repeat_interleave(many, dim=1), gap[..., None], lead_in, weights)
-
-    @property
-    def readouts(self) -> int:
-        """Q."""
-        return self.gap.shape[-1]
+        return _propagated(block, count)
 
     def measured(self, values: Tensor) -> Tensor:
         """Of the block's measurements, from those of the readouts: (G, C·Q, ...) -> (G, M, ...)."""
@@ -84,6 +64,28 @@ class Strengths:
     def shares(self, weight: Tensor) -> Tensor:
         """The readouts' weights in a weighted sum of the measurements: (G, M) -> (G, C·Q)."""
         return weight if self.weights is None else (weight[:, None] @ self.weights)[:, 0]
+
+
+@lru_cache(maxsize=16)  # a protocol's blocks are evaluated again and again, for one shape after the other
+def _propagated(block: PulseBlock, count: int) -> Strengths:
+    """`count` interpolation points for every readout, or the block's own strengths where those are fewer."""
+    held = (block.measurement >= 0).cpu().numpy()
+    times = np.stack([x.cpu().numpy() for x in (block.gap, block.lead) if x is not None], axis=-1)
+    readouts = np.unique(times[held], axis=0)  # (Q, 1 or 2)
+    if count * len(readouts) >= block.strength.shape[1]:
+        return Strengths(block.strength, block.gap[..., None], block.lead)
+    largest = block.strength.amax(dim=1, keepdim=True)
+    points, shares = even_interpolation((block.strength / largest).double().cpu().numpy(), count)
+    chosen = (times[:, :, None] == readouts).all(axis=-1) & held[..., None]  # (G, M, Q)
+    weights = torch.as_tensor((shares[..., None] * chosen[:, :, None]).reshape(*held.shape, -1)).to(largest)
+    strength = largest * torch.as_tensor(points).to(largest)
+    gap, *lead = torch.as_tensor(readouts.T.copy()).to(largest)
+    groups, many = len(strength), len(readouts)
+    if not lead:
+        return Strengths(strength, gap.expand(groups, count, many), None, weights)
+    # what starts otherwise is propagated on its own
+    gap, lead_in = (x.repeat(groups, count) for x in (gap, lead[0]))
+    return Strengths(strength.repeat_interleave(many, dim=1), gap[..., None], lead_in, weights)
 
 
 def points_needed(turn: float, allowed: float, most: int) -> int:
