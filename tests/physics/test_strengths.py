@@ -61,10 +61,11 @@ def test_derivatives_are_those_that_each_strength_has_alone(protocol: Protocol, 
     tangents = reduced_tangents(Topology.of(mesh.tetrahedra), model, torch.tensor(mesh.points), velocities)
     blocks = pulse_blocks(protocol, CPU, torch.float64, lead)
     alone = pulse_blocks(protocol.subset(SOME), CPU, torch.float64, lead[SOME])
-    found, exact = (pgse_sensitivity(model, tangents, which, 2.0) for which in (blocks, alone))
-    for name in ("shape", "diffusivity", "direction"):
-        expected = getattr(exact, name)
-        assert float((getattr(found, name)[SOME] - expected).abs().max()) < 1e-8 * float(expected.abs().max())
+    for exact, allowed in ((True, 1e-8), (False, 2e-4)):  # the quick derivatives take fewer strengths
+        found, single = (pgse_sensitivity(model, tangents, which, 2.0, exact=exact) for which in (blocks, alone))
+        for name in ("shape", "diffusivity", "direction"):
+            expected = getattr(single, name)
+            assert float((getattr(found, name)[SOME] - expected).abs().max()) < allowed * float(expected.abs().max())
     weight = torch.zeros(len(protocol), dtype=torch.float64)
     weight[SOME] = torch.randn(len(SOME), generator=generator, dtype=torch.float64)
     by_all, by_some = pgse_gradient(model, blocks, weight, 2.0), pgse_gradient(model, alone, weight[SOME], 2.0)

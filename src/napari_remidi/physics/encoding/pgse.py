@@ -11,6 +11,7 @@ gradient strengths, a few are propagated and the others interpolated (`strengths
 and detection decay freely for as long, c → e^{−lead D Λ} c.
 """
 
+import copy
 import math
 from collections.abc import Iterator
 from functools import cached_property
@@ -22,9 +23,10 @@ from napari_remidi.physics.encoding.pulses import PulseBlock
 from napari_remidi.physics.encoding.strengths import Strengths
 from napari_remidi.physics.reduction.reduced import ReducedModel
 
-PHASE_STEP = 0.5  # rad, the largest phase that a Strang step may turn
+PHASE_STEP = 0.7  # rad, the largest phase that a Strang step may turn
 LONGEST_STEP = 1.5  # ms; in a long pulse it is diffusion, not the phase, that asks for more
 STEPS = (8, 128)  # fewest and most steps per pulse
+NEGLIGIBLE = 1e-20
 CHUNK_BYTES = 2**28  # of working memory
 
 
@@ -54,23 +56,11 @@ def pgse_signal(
     signal = signal_of_ones(blocks, count)
     size = len(model.decay)
     for block in blocks:
-        for part in parts_of(block, 8 * size * (4 * block.strength.shape[1] + 3 * size)):
-            pulse = Pulse(model, part, diffusivity, rotation)
+        for pulse in Pulse(model, block, diffusivity, rotation).parts(8 * size * (4 * block.strength.shape[1] + size)):
             steps = refine * pulse.steps
             coarse, fine = (pulse.signal(pulse.ends(n)) for n in (steps, 2 * steps))
-            held = part.measurement >= 0
-            signal[part.measurement[held]] = pulse.strengths.measured((4 * fine - coarse) / 3)[held]
+            pulse.put(signal, pulse.strengths.measured((4 * fine - coarse) / 3))
     return signal
-
-
-def parts_of(block: PulseBlock, bytes_each: int, memory: int = CHUNK_BYTES) -> Iterator[PulseBlock]:
-    """Some directions after the other, as many as fit into the working memory."""
-    chunk = max(1, memory // bytes_each)
-    if chunk >= len(block.directions):
-        yield block
-        return
-    for first in range(0, len(block.directions), chunk):
-        yield block.part(slice(first, first + chunk))
 
 
 def signal_of_ones(blocks: list[PulseBlock], count: int) -> Tensor:
@@ -87,22 +77,55 @@ class Pulse:
     The K columns are those of `strengths`: its C, or 2 C where start and detection differ.
     """
 
-    def __init__(self, model: ReducedModel, block: PulseBlock, diffusivity: float, rotation: Tensor | None) -> None:
+    def __init__(
+        self,
+        model: ReducedModel,
+        block: PulseBlock,
+        diffusivity: float,
+        rotation: Tensor | None,
+        allowed: float | None = None,
+    ) -> None:
         real, device = block.strength.dtype, block.strength.device
         self.block, self.model, self.diffusivity = block, model, diffusivity
         self.decay = (diffusivity * model.decay).to(device, real)
         self.position = model.position.to(device, real)
         self.rotation = None if rotation is None else rotation.to(device, real)
         self.directions = block.directions if self.rotation is None else block.directions @ self.rotation
-        gradient = torch.einsum("gc,cij->gij", self.directions, self.position)
-        self.phase, self.axes = torch.linalg.eigh(gradient)
+        self.phase, self.axes = model.turning(self.directions)
         self.start = model.start.to(device, real)
         self.detect = model.detect.to(device, real)
         self.closed = model.density is None
         self.turn = float(self.phase.abs().amax() * block.strength.amax() * block.delta)
-        self.steps = self.steps_of(PHASE_STEP, STEPS[0])
-        self.strengths = Strengths.of(block, self.turn)
-        self.columns = self.strengths.strength if self.closed else self.strengths.strength.repeat(1, 2)
+        self.strengths = Strengths.of(block, self.turn, allowed)
+
+    @property
+    def steps(self) -> int:
+        """Number of the signal's coarser steps."""
+        return self.steps_of(PHASE_STEP, STEPS[0])
+
+    @cached_property
+    def columns(self) -> Tensor:
+        """q of the propagated columns, (G, K)."""
+        return self.strengths.strength if self.closed else self.strengths.strength.repeat(1, 2)
+
+    def parts(self, bytes_each: int, memory: int = CHUNK_BYTES) -> Iterator["Pulse"]:
+        """Some directions after the other, as many as fit into the working memory, `bytes_each` for each of them."""
+        groups = len(self.directions)
+        if groups * bytes_each <= memory:
+            yield self
+            return
+        for which in torch.arange(groups, device=self.phase.device).split(max(1, memory // bytes_each)):
+            part = copy.copy(self)
+            for known in ("columns", "damping"):
+                part.__dict__.pop(known, None)
+            part.block, part.strengths = self.block.part(which), self.strengths.part(which)
+            part.directions, part.phase, part.axes = self.directions[which], self.phase[which], self.axes[which]
+            yield part
+
+    def put(self, result: Tensor, values: Tensor) -> None:
+        """Write the measurements' values, (G, M, ...), into their rows of (M, ...)."""
+        held = self.block.measurement >= 0
+        result[self.block.measurement[held]] = values[held]
 
     def steps_of(self, phase: float, fewest: int) -> int:
         """Number of steps, even to be halved, none of which turns by more than `phase` rad."""
@@ -131,7 +154,7 @@ class Pulse:
     @cached_property
     def damping(self) -> Tensor:
         """e^{−(Δ−δ) D λ} between the pulses, (G, C, Q, r)."""
-        return torch.exp(-self.strengths.gap[..., None] * self.decay)
+        return nothing_tiny(torch.exp(-self.strengths.gap[..., None] * self.decay))
 
     def begin(self) -> Tensor:
         """Start, and with open ends detection, at the pulse's beginning, in the eigenbasis of A_g, (G, r, K)."""
@@ -186,11 +209,17 @@ def real_product(matrix: Tensor, columns: Tensor) -> Tensor:
     return torch.view_as_complex((matrix @ pairs.flatten(2)).reshape(pairs.shape))
 
 
+def nothing_tiny(decayed: Tensor) -> Tensor:
+    """What is left of one, zero where that is next to nothing: a processor takes ten times as long over 1e-40."""
+    return decayed.masked_fill(decayed < NEGLIGIBLE, 0)
+
+
 def divided_difference(decay: Tensor, gap: Tensor) -> Tensor:
     """φ(λi, λj) = (e^{−Tλi} − e^{−Tλj}) / (λj − λi) for every T, (G, C) -> (G, C, r, r), without cancellation."""
     lowest = torch.minimum(decay[:, None], decay)
     gaps, which = gap.unique(return_inverse=True)
     time = gaps[:, None, None]
     x = time * (decay[:, None] - decay).abs()
-    table = time * torch.exp(-time * lowest) * torch.where(x < 1e-3, 1 - x / 2, -torch.expm1(-x) / x.clamp_min(1e-3))
+    faded = nothing_tiny(torch.exp(-time * lowest))
+    table = time * faded * torch.where(x < 1e-3, 1 - x / 2, -torch.expm1(-x) / x.clamp_min(1e-3))
     return table.expand(*gap.shape, *table.shape[1:]) if len(gaps) == 1 else table[which]

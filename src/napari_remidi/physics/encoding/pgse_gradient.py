@@ -12,7 +12,7 @@ eigenbasis of A_g: two more sweeps in all, and one r × r matrix per direction i
 import torch
 from torch import Tensor
 
-from napari_remidi.physics.encoding.pgse import STEPS, Pulse, divided_difference, parts_of, real_product, turned_by
+from napari_remidi.physics.encoding.pgse import STEPS, Pulse, divided_difference, real_product, turned_by
 from napari_remidi.physics.encoding.pulses import PulseBlock
 from napari_remidi.physics.reduction.reduced import ModelGradient, ReducedModel
 
@@ -45,8 +45,8 @@ def pgse_gradient(
     for block in blocks:
         real, device = block.strength.dtype, block.strength.device
         per_direction = (2 * STEPS[1] + 1) * size * block.strength.shape[1] * 4 * real.itemsize
-        for part in parts_of(block, per_direction):
-            pulse, rows = Pulse(model, part, diffusivity, rotation), part.measurement
+        for pulse in Pulse(model, block, diffusivity, rotation).parts(per_direction):
+            rows = pulse.block.measurement
             weight = torch.where(rows >= 0, cotangent.to(device, real)[rows], 0.0)
             shares = pulse.strengths.shares(weight).unflatten(1, pulse.strengths.gap.shape[1:])
             coarse, fine = (_gradient(pulse, shares, steps) for steps in (pulse.steps, 2 * pulse.steps))

@@ -11,20 +11,25 @@ derivative is the trapezoidal rule at the steps' ends.
 For every measurement the products a vᵀ of all times add up to one r × r matrix, which is contracted with the tangents.
 States are kept as real and imaginary rows, (G, T, 2, K, r), so that the sum over times and parts is one product of a
 (2T, Q r) block, every readout of a gradient strength, by a (2T, r) block: forward states are stored conjugate, or with
-their parts exchanged, for Re aᵀv and Im aᵀv to come out of it.
+their parts exchanged, for Re aᵀv and Im aᵀv to come out of it. The two sweeps that Richardson extrapolation combines
+march side by side.
 """
 
+import math
+import threading
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from napari_remidi.physics.encoding.pgse import CHUNK_BYTES, STEPS, Pulse, divided_difference, parts_of, signal_of_ones
+from napari_remidi.physics.encoding.pgse import CHUNK_BYTES, Pulse, divided_difference, signal_of_ones
 from napari_remidi.physics.encoding.pulses import PulseBlock
 from napari_remidi.physics.reduction.reduced import ReducedModel, ReducedTangents
 
-PHASE_STEP = 0.55  # rad, of the finer sweep unless it is to be exact
-FEWEST = 12  # steps of the finer sweep
+PHASE_STEP = 0.62  # rad, of the finer sweep unless it is to be exact
+COLUMNS = 8  # derivatives come in multiples of; a processor's products of matrices are twice as fast then
+FEWEST = 14  # steps of the finer sweep
+ALLOWED = 0.1  # of the interpolation between strengths then: it leaves 1e-4 of the largest derivative
 CACHED_BYTES = 2**27  # of working memory on a CPU; more is no faster there
 
 
@@ -55,51 +60,55 @@ def pgse_sensitivity(
 ) -> Sensitivity:
     """Jacobian of every measurement; parameters as in `pgse_signal`. `direction` is in the world's frame.
 
-    `exact` takes the signal's own steps instead of fewer: a third as fast, and 1e-5 of the largest derivative from it
-    instead of 2e-3.
+    `exact` takes the signal's own steps and strengths instead of fewer: half as fast, and 1e-5 of the largest
+    derivative from it instead of 1e-3 (diffusivity: 3e-3).
     """
     ones = signal_of_ones(blocks, count)
     parameters = len(tangents.start)
     result = Sensitivity(ones.new_zeros(len(ones), parameters), torch.zeros_like(ones), ones.new_zeros(len(ones), 3))
-    size = len(model.decay)
+    memory = CACHED_BYTES if ones.device.type == "cpu" else CHUNK_BYTES
     for block in blocks:
-        states = block.strength.shape[1] * 16 * size * STEPS[1] // 2
-        for part in parts_of(block, states + 12 * size**2, CACHED_BYTES if ones.device.type == "cpu" else CHUNK_BYTES):
-            pulse = Pulse(model, part, diffusivity, rotation)
-            steps = 2 * pulse.steps if exact else pulse.steps_of(PHASE_STEP, FEWEST)
+        whole = Pulse(model, block, diffusivity, rotation, None if exact else ALLOWED)
+        steps = 2 * whole.steps if exact else whole.steps_of(PHASE_STEP, FEWEST)
+        for pulse in whole.parts(sum(_numbers(whole, steps)) * ones.element_size(), memory):
             shape, by_diffusivity, direction = _Sweep(pulse, tangents, steps).derivatives()
             if pulse.rotation is not None:
                 direction = direction @ pulse.rotation.T
-            held = part.measurement >= 0
-            rows = part.measurement[held]
-            result.shape[rows] = shape[held]
-            result.diffusivity[rows] = by_diffusivity[held]
-            result.direction[rows] = (part.sign[..., None] * direction)[held]
+            pulse.put(result.shape, shape)
+            pulse.put(result.diffusivity, by_diffusivity)
+            pulse.put(result.direction, pulse.block.sign[..., None] * direction)
     return result
+
+
+class _Kept(threading.local):
+    """A thread's memory for states, kept for its next sweep: asking the system for it takes as long as the work."""
+
+    memory = torch.empty(0)
+
+    def empty(self, count: int, like: Tensor) -> Tensor:
+        """So many numbers, whatever they are. The last caller's are overwritten."""
+        if like.device.type != "cpu":
+            return like.new_empty(count)
+        if self.memory.dtype != like.dtype or len(self.memory) < count:
+            self.memory = like.new_empty(count)
+        return self.memory[:count]
+
+
+_kept = _Kept()
 
 
 @dataclass(frozen=True, eq=False)
 class _Way:
-    """One trajectory, (G, T, 2, K, r): at the ends of the steps (T = N + 1), and between their two half phases (N)."""
-
-    ends: Tensor
-    within: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class _Products:
-    """Derivatives of every readout's signal with respect to the reduced model: sums of a vᵀ, and a(0).
+    """A trajectory through N fine steps and, behind it, one through N/2 coarse ones, (G, T, 2, K, r) by time.
 
     Attributes
     ----------
-    decay : (G, C·Q, r, r), with respect to DΛ
-    position : (G, C·Q, r, r), with respect to q A_g
-    first : (G, halves, C·Q, r), a(0) of start and, with open ends, of detection
+    ends : at the ends of the steps, T = (N + 1) + (N/2 + 1)
+    within : between their two half phases, T = N + N/2
     """
 
-    decay: Tensor
-    position: Tensor
-    first: Tensor
+    ends: Tensor
+    within: Tensor
 
 
 class _Sweep:
@@ -109,67 +118,135 @@ class _Sweep:
     ----------
     pulse : Pulse
     tangents : ReducedTangents of P parameters
-    steps : time steps of the finer of the two sweeps that are extrapolated; even
+    steps : time steps N of the finer of the two sweeps that are extrapolated; even
     """
 
     def __init__(self, pulse: Pulse, tangents: ReducedTangents, steps: int) -> None:
         self.pulse, self.steps = pulse, steps
+        self.tau = pulse.block.delta / steps
         self.groups, self.wide, self.readouts = pulse.strengths.gap.shape  # G, C, Q
         self.halves = 1 if pulse.closed else 2  # v alone, or v and w
-        decay, like = pulse.decay, pulse.position
-        by_diffusivity = torch.diag(decay / pulse.diffusivity)[None]
-        self.d_decay = torch.cat([(pulse.diffusivity * tangents.decay).to(like), by_diffusivity])
-        self.d_position = tangents.position.to(like)
+        decay, like, count = pulse.decay, pulse.position, len(tangents.start)
+        # what is differentiated by: the tangents' parameters, the diffusivity and the three parts of the direction
+        self.d_decay = like.new_zeros(COLUMNS * math.ceil((count + 4) / COLUMNS), len(decay), len(decay))
+        self.d_decay[:count] = pulse.diffusivity * tangents.decay
+        self.d_decay[count] = torch.diag(decay / pulse.diffusivity)
+        self.d_position = tangents.position.to(like).transpose(0, 1).flatten(1)  # (3, P·r·r)
         self.d_start, self.d_detect = tangents.start.to(like), tangents.detect.to(like)
+        self.share = like.new_tensor([4 / 3, -1 / 3])  # of the levels, fine and coarse
+        self.forward, self.adjoint, self.raw = self._memory()
 
     def derivatives(self) -> tuple[Tensor, Tensor, Tensor]:
         """Shape (G, M, P), diffusivity (G, M) and direction (G, M, 3)."""
-        many, size = self.wide * self.readouts, len(self.pulse.decay)
-        like = self.pulse.position
-        sums = _Products(
-            like.new_zeros(self.groups, many, size, size),
-            like.new_zeros(self.groups, many, size, size),
-            like.new_zeros(self.groups, self.halves, many, size),
-        )
-        for steps, share in ((self.steps, 4 / 3), (self.steps // 2, -1 / 3)):
-            self._add_level(sums, steps, share)
-        on_decay = sums.decay.flatten(2) @ self.d_decay.flatten(1).T + self._before(sums.first)
-        on_position = self._contracted(sums.position)
-        measured = self.pulse.strengths.measured
-        count = len(self.d_start)
-        shape = measured(on_decay[..., :count] + on_position[..., :count])
-        return shape, measured(on_decay[..., count]), measured(on_position[..., count:])
-
-    def _add_level(self, sums: _Products, steps: int, share: float) -> None:
-        """Add one sweep's share of the derivatives."""
-        pulse = self.pulse
-        forward = self._march(self._begin_rows(), steps, forward=True)
-        last = forward.ends[:, -1].flip(1)  # (G, 2, K, r), parts in order again
-        v, w = last[:, :, : self.wide], last[:, :, self.wide :]
-        damping = pulse.damping[:, None]  # (G, 1, C, Q, r)
+        pulse, last = self.pulse, slice(self.steps, None, self.steps // 2 + 1)
+        begin = pulse.begin().transpose(1, 2)
+        forward = self._march(torch.stack([begin.real, begin.imag], dim=1)[:, None].expand(-1, 2, -1, -1, -1), True)
+        arrived = forward.ends[:, last].flip(2)  # (G, 2, 2, K, r), parts in order again
+        v, w = arrived[..., : self.wide, :], arrived[..., self.wide :, :]
         if pulse.closed:
             w = v * pulse.model.amount.to(v)
-            back = damping * _conjugate(w)[:, :, :, None]
-        else:
-            back = torch.cat([damping * _conjugate(w)[:, :, :, None], damping * _conjugate(v)[:, :, :, None]], dim=2)
-        adjoint = self._march(_rotated(back.flatten(2, 3), pulse.axes.transpose(1, 2)), steps, forward=False)
-        sums.first.add_(adjoint.ends[:, 0, 0].unflatten(1, (self.halves, -1)), alpha=share)
-        for edge in (0, -1):  # the trapezoidal rule's
-            adjoint.ends[:, edge] *= 0.5
-        tau = pulse.block.delta / steps
-        factor = share * (2 if pulse.closed else 1)  # v stands for w, too
-        phi, within = self._overlap(tau), torch.empty_like(sums.decay[0])  # one direction's stays in the cache
+        sides = [w] if pulse.closed else [w, v]
+        back = torch.cat([(pulse.damping[:, None, None] * x[..., None, :]).flatten(3, 4) for x in sides], dim=3)
+        back[:, :, 1].neg_()  # conjugate
+        adjoint = self._march(torch.bmm(back.flatten(1, -2), pulse.axes).reshape(back.shape), False)
+        first = torch.tensordot(self.share, adjoint.ends[:, :: self.steps + 1, 0], dims=([0], [1]))
+        left = (self.share[:, None, None, None] * w).flatten(1, 2).permute(0, 2, 3, 1)
+        between = left @ v.flatten(1, 2).transpose(1, 2)  # Re conj(w) vᵀ
+        readouts = self._within_pulses(forward, adjoint)
+        readouts += self._between(between)
+        readouts += self._before(first.unflatten(1, (self.halves, -1)))
+        found = pulse.strengths.measured(readouts)
+        count = len(self.d_start)
+        return found[..., :count], found[..., count], found[..., count + 1 : count + 4]
+
+    def _memory(self) -> tuple[_Way, _Way, _Way]:
+        """Room for the forward, the adjoint and either trajectory before it is rotated to the modes."""
+        counts = [self.groups * count for count in _numbers(self.pulse, self.steps)]
+        memory = _kept.empty(sum(counts), self.pulse.position).split(counts)
+        columns, size = self.halves * self.wide, len(self.pulse.decay)
+        widths = (columns, columns * self.readouts, columns * self.readouts)
+        ways = [
+            _Way(*(states.view(self.groups, -1, 2, wide, size) for states in memory[2 * way : 2 * way + 2]))
+            for way, wide in enumerate(widths)
+        ]
+        return ways[0], ways[1], ways[2]
+
+    def _march(self, begin: Tensor, forward: bool) -> _Way:
+        """States (G, 2, 2, K, r) in the eigenbasis of A_g through all steps of both levels; kept in the modes.
+
+        Forward ends are kept with their parts exchanged, forward states between the half phases conjugate.
+        """
+        pulse, fine, coarse = self.pulse, self.steps, self.steps // 2
+        groups, _, _, wide, size = begin.shape
+        steps = (self.tau, 2 * self.tau)
+        angles = torch.stack([pulse.angles(tau / 2).transpose(1, 2) for tau in steps])  # (2, G, K, r)
+        if not forward:
+            angles = angles.repeat_interleave(self.readouts, dim=2)
+        cosine, sine = torch.cos(angles), torch.sin(angles)
+        diffuse = [pulse.diffusion(tau) for tau in steps]
+        result = self.forward if forward else self.adjoint
+        ends, within = (
+            raw.flatten()[: x.numel()].view_as(x)
+            for raw, x in ((self.raw.ends, result.ends), (self.raw.within, result.within))
+        )
+        spread = begin.new_empty(2, groups, 2 * wide, size)
+        real, imag, sign = (1, 0, -1.0) if forward else (0, 1, 1.0)
+
+        def end(step: int, levels: int) -> Tensor:
+            """Both levels' states after so many steps, or the finer's, (levels, G, 2, K, r)."""
+            return _slots(
+                ends, *((step, fine + 1 + step) if forward else (fine - step, fine + 1 + coarse - step)), levels
+            )
+
+        def between(step: int, levels: int) -> Tensor:
+            back = (fine - 1 - step, fine + coarse - 1 - step)
+            return _slots(within, *((step, fine + step) if forward else back), levels)
+
+        at = end(0, 2)
+        at[:, :, real], at[:, :, imag] = begin[:, :, 0].transpose(0, 1), begin[:, :, 1].transpose(0, 1)
+        for step in range(fine):
+            levels = 2 if step < coarse else 1
+            cos, sin = cosine[:levels], sine[:levels]
+            here, inside, there = end(step, levels), between(step, levels), end(step + 1, levels)
+            _turn(here[:, :, real], here[:, :, imag], cos, sin, inside[:, :, 0], inside[:, :, 1], 1.0, sign)
+            for level in range(levels):
+                torch.bmm(inside[level].flatten(1, 2), diffuse[level], out=spread[level])
+            parts = spread[:levels].unflatten(2, (2, wide))
+            _turn(parts[:, :, 0], parts[:, :, 1], cos, sin, there[:, :, real], there[:, :, imag], sign, 1.0)
+        for states, to in ((ends, result.ends), (within, result.within)):
+            torch.bmm(states.flatten(1, -2), pulse.axes.transpose(1, 2), out=to.flatten(1, -2))
+        return result
+
+    def _within_pulses(self, forward: _Way, adjoint: _Way) -> Tensor:
+        """What Λ and q A_g give during the pulses, (G, C·Q, columns)."""
+        pulse, fine, count = self.pulse, self.steps, len(self.d_start)
+        like, size = pulse.position, len(pulse.decay)
+        factor = self.share * (2 if pulse.closed else 1)  # v stands for w, too
+        trapezoids = torch.cat(
+            [_trapezoid(fine, self.tau) * factor[0], _trapezoid(fine // 2, 2 * self.tau) * factor[1]]
+        )
+        forward.ends.mul_((trapezoids.to(like)[:, None, None] * pulse.columns[:, None, None])[..., None])
+        levels = (slice(0, fine), slice(fine, None))
+        changes = [
+            (-share * self._overlap(tau) * self.d_decay).flatten(1)
+            for share, tau in zip(factor, (self.tau, 2 * self.tau), strict=True)
+        ]
+        d_gradient = torch.zeros_like(self.d_decay).flatten(1)
+        d_gradient[count + 1 : count + 4] = like.flatten(1)
+        result = like.new_empty(self.groups, self.wide * self.readouts, len(self.d_decay))
+        products = like.new_empty(self.wide, self.readouts * size, size)  # one direction's stay in the cache
+        by_readout = products.view(-1, size * size)
         for group in range(self.groups):
-            self._add_products(sums.position[group], adjoint.ends[group], forward.ends[group], factor * tau)
-            self._add_products(within.zero_(), adjoint.within[group], forward.within[group], factor)
-            sums.decay[group].addcmul_(within, phi, value=-1)
-        between = w.permute(0, 2, 3, 1) @ v.transpose(1, 2)  # Re conj(w) vᵀ, (G, C, r, r)
-        for readout, gap in enumerate(pulse.strengths.gap.unbind(2)):
-            phi = divided_difference(pulse.decay, gap)
-            sums.decay[:, readout :: self.readouts].addcmul_(between, phi, value=-share)
+            torch.mm(pulse.directions[group, None], self.d_position, out=d_gradient[:count].view(1, -1))
+            self._products(adjoint.ends[group], forward.ends[group], products)
+            torch.mm(by_readout, d_gradient.T, out=result[group])
+            for level, change in zip(levels, changes, strict=True):
+                self._products(adjoint.within[group, level], forward.within[group, level], products)
+                result[group].addmm_(by_readout, change.T)
+        return result
 
     def _before(self, first: Tensor) -> Tensor:
-        """What start, detection and their lead give, (G, C·Q, P + 1), from a(0)."""
+        """What start, detection and their lead give, (G, C·Q, columns), from a(0)."""
         pulse = self.pulse
         at_start = first[:, 0]
         at_detect = at_start / pulse.model.amount.to(first) if pulse.closed else first[:, 1]
@@ -182,71 +259,63 @@ class _Sweep:
                 change -= self._quadratic(lead, side, weights)
             faded = torch.exp(-lead[..., None] * pulse.decay)
             on_start, on_detect = faded * at_start, faded * at_detect
-        change[..., :-1] += on_start @ self.d_start.T + on_detect @ self.d_detect.T
+        change[..., : len(self.d_start)] += on_start @ self.d_start.T + on_detect @ self.d_detect.T
         return change
 
-    def _begin_rows(self) -> Tensor:
-        """Start, and with open ends detection, at the pulse's beginning, as real and imaginary rows, (G, 2, K, r)."""
-        begin = self.pulse.begin().transpose(1, 2)
-        return torch.stack([begin.real, begin.imag], dim=1)
+    def _between(self, products: Tensor) -> Tensor:
+        """What the decay between the pulses gives, (G, C·Q, columns), from Re conj(w) vᵀ, (G, C, r, r)."""
+        gaps = self.pulse.strengths.gap
+        result = products.new_empty(*gaps.shape, len(self.d_decay))
+        times = gaps.unique()
+        for gap, phi in zip(times, divided_difference(self.pulse.decay, times[None])[0], strict=True):
+            change = (phi * self.d_decay).flatten(1).T
+            chosen = gaps == gap
+            for readout, wanted in enumerate(chosen.unbind(2)):
+                if wanted.all():
+                    result[:, :, readout] = -(products.flatten(2) @ change)
+                elif wanted.any():
+                    result[:, :, readout][wanted] = -(products[wanted].flatten(1) @ change)
+        return result.flatten(1, 2)
 
-    def _march(self, begin: Tensor, steps: int, forward: bool) -> _Way:
-        """States (G, 2, K, r) in the eigenbasis of A_g through all steps; kept in the modes, by time whichever way.
-
-        Forward ends are kept with their parts exchanged, forward states between the half phases conjugate.
-        """
-        pulse = self.pulse
-        groups, _, wide, size = begin.shape
-        tau = pulse.block.delta / steps
-        angles = pulse.angles(tau / 2).transpose(1, 2)
-        if not forward:
-            angles = angles.repeat_interleave(self.readouts, dim=1)
-        cosine, sine = torch.cos(angles), torch.sin(angles)
-        diffuse = pulse.diffusion(tau)
-        ends = begin.new_empty(groups, steps + 1, 2, wide, size)
-        within = begin.new_empty(groups, steps, 2, wide, size)
-        real, imag, sign = (1, 0, -1.0) if forward else (0, 1, 1.0)
-        order = range(steps) if forward else range(steps - 1, -1, -1)
-        now = 0 if forward else steps
-        ends[:, now, real], ends[:, now, imag] = begin[:, 0], begin[:, 1]
-        for step in order:
-            here, there = (step, step + 1) if forward else (step + 1, step)
-            inside = within[:, step]
-            _turn(ends[:, here, real], ends[:, here, imag], cosine, sine, inside[:, 0], inside[:, 1], 1.0, sign)
-            spread = torch.bmm(inside.reshape(groups, 2 * wide, size), diffuse).reshape(inside.shape)
-            _turn(spread[:, 0], spread[:, 1], cosine, sine, ends[:, there, real], ends[:, there, imag], sign, 1.0)
-        return _Way(_rotated(ends, pulse.axes), _rotated(within, pulse.axes))
-
-    def _add_products(self, total: Tensor, adjoint: Tensor, forward: Tensor, factor: float) -> None:
-        """Add factor · Σ a vᵀ of one direction to (C·Q, r, r): (T, 2, halves·C·Q, r), (T, 2, halves·C, r)."""
-        size = total.shape[-1]
-        into = total.view(self.wide, self.readouts * size, size)
-        a = adjoint.view(-1, self.halves, self.wide, self.readouts * size)
-        v = forward.view(-1, self.halves, self.wide, size)
+    def _products(self, adjoint: Tensor, forward: Tensor, products: Tensor) -> None:
+        """Σ a vᵀ of one direction, (C, Q·r, r), from (T, 2, halves·C·Q, r) and (T, 2, halves·C, r)."""
+        size = products.shape[-1]
+        a = adjoint.reshape(-1, self.halves, self.wide, self.readouts * size)
+        v = forward.reshape(-1, self.halves, self.wide, size)
         for half in range(self.halves):
-            into.baddbmm_(a[:, half].permute(1, 2, 0), v[:, half].transpose(0, 1), alpha=factor)
-
-    def _contracted(self, on_position: Tensor) -> Tensor:
-        """The derivatives by q A_g with the tangents of A and with A's own parts, (G, C·Q, P + 3)."""
-        strength = self.pulse.strengths.strength.repeat_interleave(self.readouts, dim=1)
-        axes = self.pulse.position.flatten(1)
-        parts = []
-        for products, direction in zip(on_position.flatten(2), self.pulse.directions, strict=True):
-            along = torch.einsum("x,pxij->pij", direction, self.d_position).flatten(1)
-            parts.append(products @ torch.cat([along, axes]).T)
-        return strength[..., None] * torch.stack(parts)
+            products.baddbmm_(a[:, half].permute(1, 2, 0), v[:, half].transpose(0, 1), beta=float(half))
 
     def _overlap(self, time: float) -> Tensor:
         """φ(λi, λj) of one time, (r, r)."""
         return divided_difference(self.pulse.decay, self.pulse.decay.new_full((1, 1), time))[0, 0]
 
     def _quadratic(self, times: Tensor, left: Tensor, right: Tensor) -> Tensor:
-        """Σ_ij left_i φ_ij dΛ_ij right_j, times (G, C), left (G, C, r) and right (r,) -> (G, C, P + 1)."""
+        """Σ_ij left_i φ_ij dΛ_ij right_j, times (G, C), left (G, C, r) and right (r,) -> (G, C, columns)."""
         result = left.new_empty(*times.shape, len(self.d_decay))
         for time in times.unique():
             chosen = times == time
             result[chosen] = left[chosen] @ (self._overlap(float(time)) * self.d_decay @ right).T
         return result
+
+
+def _numbers(pulse: Pulse, steps: int) -> list[int]:
+    """Of one direction's states: ends and within of forward, adjoint and either trajectory, see `_Sweep`."""
+    _, wide, readouts = pulse.strengths.gap.shape
+    forward = (1 if pulse.closed else 2) * wide * 2 * len(pulse.decay)
+    levels = steps + steps // 2
+    return [times * columns for columns in (forward, *[forward * readouts] * 2) for times in (levels + 2, levels)]
+
+
+def _slots(states: Tensor, fine: int, coarse: int, levels: int) -> Tensor:
+    """The states at a fine and a coarse time, or only the former, (levels, G, 2, K, r), from (G, T, 2, K, r)."""
+    return states[:, fine : coarse + 1 if levels == 2 else fine + 1 : coarse - fine].transpose(0, 1)
+
+
+def _trapezoid(steps: int, tau: float) -> Tensor:
+    """The trapezoidal rule's weights at the ends of the steps, (N + 1,)."""
+    weights = torch.full((steps + 1,), tau)
+    weights[[0, -1]] /= 2
+    return weights
 
 
 def _turn(
@@ -262,13 +331,3 @@ def _turn(
     """(real + i given imag) (cosine − i sine), written as real and wanted · imaginary part."""
     torch.mul(real, cosine, out=to_real).addcmul_(imag, sine, value=given)
     torch.mul(imag, cosine if given == wanted else -cosine, out=to_imag).addcmul_(real, sine, value=-wanted)
-
-
-def _rotated(rows: Tensor, axes: Tensor) -> Tensor:
-    """Rows of states from the eigenbasis to the modes, (G, ..., r) with axes (G, r, r)."""
-    return torch.bmm(rows.flatten(1, -2), axes.transpose(1, 2)).reshape(rows.shape)
-
-
-def _conjugate(rows: Tensor) -> Tensor:
-    """(G, 2, K, r) with the imaginary part's sign changed."""
-    return torch.stack([rows[:, 0], -rows[:, 1]], dim=1)

@@ -21,8 +21,8 @@ from torch import Tensor
 from napari_remidi.physics.encoding.pulses import PulseBlock
 
 # what the bound may amount to. It holds for spins that all go from one end to the other: real ones leave a
-# thousandth of it, and a hundredth in the derivatives
-ALLOWED = {torch.float32: 1e-3, torch.float64: 1e-11}
+# thousandth of it, also in the derivatives
+ALLOWED = {torch.float32: 1e-2, torch.float64: 1e-11}
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,17 +45,23 @@ class Strengths:
     weights: Tensor | None = None
 
     @classmethod
-    def of(cls, block: PulseBlock, turn: float) -> "Strengths":
+    def of(cls, block: PulseBlock, turn: float, allowed: float | None = None) -> "Strengths":
         """A block's own strengths, or interpolation points where those are fewer.
 
         Parameters
         ----------
         block : PulseBlock
         turn : rad, the largest phase that its strongest gradient turns in one pulse
+        allowed : what the bound may amount to; None: `ALLOWED`
         """
         measured = block.strength.shape[1]
-        count = points_needed(turn, ALLOWED.get(block.strength.dtype, ALLOWED[torch.float64]), measured)
-        return _propagated(block, count)
+        allowed = ALLOWED.get(block.strength.dtype, ALLOWED[torch.float64]) if allowed is None else allowed
+        return _propagated(block, points_needed(turn, allowed, measured))
+
+    def part(self, which: Tensor) -> "Strengths":
+        """Of some of the directions."""
+        lead, weights = (None if x is None else x[which] for x in (self.lead, self.weights))
+        return Strengths(self.strength[which], self.gap[which], lead, weights)
 
     def measured(self, values: Tensor) -> Tensor:
         """Of the block's measurements, from those of the readouts: (G, C·Q, ...) -> (G, M, ...)."""
@@ -66,7 +72,7 @@ class Strengths:
         return weight if self.weights is None else (weight[:, None] @ self.weights)[:, 0]
 
 
-@lru_cache(maxsize=16)  # a protocol's blocks are evaluated again and again, for one shape after the other
+@lru_cache(maxsize=32)  # a protocol's blocks are evaluated again and again, for one shape after the other
 def _propagated(block: PulseBlock, count: int) -> Strengths:
     """`count` interpolation points for every readout, or the block's own strengths where those are fewer."""
     held = (block.measurement >= 0).cpu().numpy()

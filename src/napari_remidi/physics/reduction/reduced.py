@@ -8,7 +8,7 @@ stays frozen and E = Φᵀ M(p) Φ − I, zero at the current shape, restores or
 to first order.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from napari_remidi.physics.matrices.assembly import Topology
 from napari_remidi.physics.reduction.modes import MASS, STIFFNESS
 
 MOMENTS = slice(2, 5)
+KEPT = 8  # sets of directions
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,20 @@ class ReducedModel:
     density: Tensor | None
     amount: Tensor
     centre: Tensor
+    _turned: dict[bytes, tuple[Tensor, Tensor]] = field(init=False, repr=False, default_factory=dict)
+
+    def turning(self, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Eigenvalues (G, r) and eigenvectors (G, r, r) of g·A for gradient directions (G, 3), in their dtype.
+
+        Kept for the next call: signal and Jacobian of one shape ask for the same.
+        """
+        key = directions.cpu().numpy().tobytes()
+        if key not in self._turned:
+            if len(self._turned) >= KEPT:
+                self._turned.clear()
+            gradient = torch.einsum("gc,cij->gij", directions, self.position.to(directions))
+            self._turned[key] = tuple(torch.linalg.eigh(gradient))
+        return self._turned[key]
 
 
 @dataclass(frozen=True, eq=False)
