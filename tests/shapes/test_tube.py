@@ -21,7 +21,7 @@ def test_a_tube_is_a_closed_mesh_with_a_circle_s_volume(tube: Tube) -> None:
 
 
 def test_a_straight_axon_s_vertices_are_the_straight_tube() -> None:
-    tube, basis = TUBES[0], SpectralBasis(13, 25, 4)
+    tube, basis = TUBES[0], SpectralBasis(14, 33, 6, 14)
     fields = np.zeros((5, 161))
     fields[2] = np.log(1.5)
     points = basis.vertices(torch.as_tensor(basis.coefficients(fields, np.log(12.0))), tube).numpy()
@@ -29,7 +29,7 @@ def test_a_straight_axon_s_vertices_are_the_straight_tube() -> None:
 
 
 def test_bending_keeps_the_centreline_s_length() -> None:
-    tube, basis = TUBES[0], SpectralBasis(13, 25, 4)
+    tube, basis = TUBES[0], SpectralBasis(14, 33, 6, 14)
     fields = np.zeros((5, 161))
     fields[0] = np.deg2rad(80) * (np.linspace(0, 1, 161) - 0.5)
     points = basis.vertices(torch.as_tensor(basis.coefficients(fields, np.log(20.0))), tube).numpy()

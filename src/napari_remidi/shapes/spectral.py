@@ -1,13 +1,10 @@
-"""The spectral representation: an axon as a few cosine coefficients of its centreline's direction and its calibre.
+"""The spectral representation: an axon as a few cosine coefficients of the fields along its centreline.
 
 The Laplacian's eigenfunctions on the reference tube's surface are cos(jπs) cos(mθ) and cos(jπs) sin(mθ): a cosine
-series along the axis, a Fourier series around it. Two kinds of field are written in them:
-
-- the centreline's direction, two angles a(s), b(s) of the rotation that takes +z to the tangent (m = 0);
-- the logarithm of the radius (m = 0, and m = 2 for elliptic sections); and the logarithm of the length.
-
-Vertices follow in closed form. A linear basis of vertex positions folds on a fifth of its draws; these fields
-cannot, unless a bend is sharper than the radius.
+series along the axis, a Fourier series around it. The fields of `sections` are written in them: the directions of
+centreline and sections (m = 0 and 1), the logarithm of the radius (m = 0) and the ellipse (m = 2); and the logarithm of
+the length. Vertices follow in closed form. A linear basis of vertex positions folds on a fifth of its draws; these
+fields cannot, unless sections turn faster than they advance.
 """
 
 from dataclasses import dataclass
@@ -29,27 +26,29 @@ class SpectralBasis:
 
     Attributes
     ----------
-    bend, calibre, ellipse : number of cosine orders of a and b, of log radius, of its cos 2θ and sin 2θ parts
+    bend, calibre, ellipse, slant : number of cosine orders of a and b, of log radius, of c and s, of p and q
     length : µm, or None where it is a coefficient
     """
 
     bend: int
     calibre: int
     ellipse: int
+    slant: int
     length: float | None = None
 
     @property
     def size(self) -> int:
         """Number of coefficients C."""
-        return 2 * self.bend + self.calibre + 2 * self.ellipse + (self.length is None)
+        return sum(self.parts)
 
     @property
     def parts(self) -> tuple[int, ...]:
-        """Lengths of the parts a, b, calibre, cos 2θ, sin 2θ, length."""
-        return (self.bend, self.bend, self.calibre, self.ellipse, self.ellipse, int(self.length is None))
+        """Lengths of the parts a, b, log radius, c, s, p, q, length."""
+        pairs = (self.bend, self.bend, self.calibre, self.ellipse, self.ellipse, self.slant, self.slant)
+        return (*pairs, int(self.length is None))
 
     def coefficients(self, fields: Floats, log_length: float) -> Floats:
-        """Cosine coefficients of a, b, log radius, cos 2θ, sin 2θ sampled along the axis: (5, S) -> (C,)."""
+        """Cosine coefficients of fields sampled along the centreline: (7, S) -> (C,)."""
         series = []
         for values, orders in zip(fields, self.parts, strict=False):
             series.append(_fit(fields.shape[1], orders) @ values)
@@ -61,12 +60,13 @@ class SpectralBasis:
         order = np.arange(max(self.parts))
         bend = length / (np.pi * np.maximum(order, 0.5)) / np.sqrt(2)
         calibre = np.where(order == 0, 1.0, np.sqrt(0.5)) * radius
-        parts = [bend, bend, calibre, calibre / np.sqrt(2), calibre / np.sqrt(2), np.array([length / np.sqrt(12)])]
+        parts = [bend, bend, calibre, calibre, calibre, calibre / np.sqrt(2), calibre / np.sqrt(2)]
+        parts.append(np.array([length / np.sqrt(12)]))
         return np.concatenate([values[:count] for values, count in zip(parts, self.parts, strict=True)])
 
     def vertices(self, coefficients: Tensor, tube: Tube) -> Tensor:
         """Nodes of the tube, (..., C) -> (..., n, 3) µm: node mean at the origin, end to end along z."""
-        a, b, calibre, cosine, sine, log_length = coefficients.split(self.parts, dim=-1)
+        a, b, calibre, cosine, sine, p, q, log_length = coefficients.split(self.parts, dim=-1)
         dtype, device = coefficients.dtype, coefficients.device
         along = np.linspace(0, 1, tube.layers)
 
@@ -74,18 +74,19 @@ class SpectralBasis:
             basis = torch.as_tensor(_cosines(along, series.shape[-1]).T, dtype=dtype, device=device)
             return series @ basis
 
-        tangent = _tangents(sampled(a), sampled(b))
+        first_angle, second_angle = sampled(a), sampled(b)
+        tangent = _directions(first_angle, second_angle)
         length = torch.exp(log_length) if self.length is None else torch.full_like(a[..., :1], self.length)
         centre = _integrated(tangent) * (length / (tube.layers - 1))[..., None]
         chord = centre[..., -1, :] - centre[..., 0, :]
         upright = _to_z(chord / chord.norm(dim=-1, keepdim=True))
-        first, second = _frame(tangent)
+        first, second = _frame(_directions(first_angle - sampled(p), second_angle - sampled(q)))
         rho, angle = (torch.as_tensor(x, dtype=dtype, device=device) for x in tube.section.T)
-        log_radius = sampled(calibre)[..., None] + sampled(cosine)[..., None] * torch.cos(2 * angle)
-        log_radius = log_radius + sampled(sine)[..., None] * torch.sin(2 * angle)
-        reach = (rho * torch.exp(log_radius))[..., None]
-        around = torch.cos(angle)[:, None] * first[..., None, :] + torch.sin(angle)[:, None] * second[..., None, :]
-        nodes = (centre[..., None, :] + reach * around).flatten(-3, -2)
+        along_first, along_second = _stretched(
+            torch.exp(sampled(calibre)), sampled(cosine), sampled(sine), rho * torch.cos(angle), rho * torch.sin(angle)
+        )
+        offset = along_first[..., None] * first[..., None, :] + along_second[..., None] * second[..., None, :]
+        nodes = (centre[..., None, :] + offset).flatten(-3, -2)
         nodes = nodes @ upright.transpose(-1, -2)
         return nodes - nodes.mean(dim=-2, keepdim=True)
 
@@ -99,7 +100,15 @@ def _fit(samples: int, orders: int) -> Floats:
     return np.asarray(np.linalg.pinv(_cosines(np.linspace(0, 1, samples), orders)), dtype=np.float64)
 
 
-def _tangents(a: Tensor, b: Tensor) -> Tensor:
+def _stretched(radius: Tensor, cosine: Tensor, sine: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """r exp [[c, s], [s, −c]] applied to the points of a section: (..., layers) and (s,) -> (..., layers, s) twice."""
+    size = torch.sqrt(cosine * cosine + sine * sine + 1e-12)
+    even, odd = (radius * torch.cosh(size))[..., None], radius * torch.sinh(size) / size
+    c, s = (odd * cosine)[..., None], (odd * sine)[..., None]
+    return even * x + c * x + s * y, even * y + s * x - c * y
+
+
+def _directions(a: Tensor, b: Tensor) -> Tensor:
     angle = torch.sqrt(a * a + b * b + 1e-12)
     ratio = torch.sinc(angle / torch.pi)
     return torch.stack([a * ratio, b * ratio, torch.cos(angle)], dim=-1)
