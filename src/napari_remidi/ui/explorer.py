@@ -14,7 +14,7 @@ from superqt.utils import QSignalThrottler
 from napari_remidi.errors import RemidiError
 from napari_remidi.ui.choices import PRIORS
 from napari_remidi.ui.docked import Docked
-from napari_remidi.ui.form import emphasise, note, row, rows, say
+from napari_remidi.ui.form import emphasise, note, row, rows
 from napari_remidi.ui.latent import Floats, Latent, figures
 from napari_remidi.ui.prior_stage import PriorStage
 from napari_remidi.ui.readout import table
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 WIDTH = 360
 FROM_FILE = "file"
+HINT = "The shape is a few micrometres in size, at the origin. To see it, use 3D and hide the other layers."
 REDRAW_EVERY = 50
 """Milliseconds between two drawings."""
 JOURNEY = 2.0
@@ -67,7 +68,8 @@ class PriorExplorer(Docked):
         self.sample = PushButton(text="Sample", tooltip="A random draw from N(0, I); the seed is shown.")
         self.member = PushButton(text="Family member", tooltip="The next axon of those the prior was made from.")
         self.interpolate = PushButton(text="Interpolate", tooltip="Change into the next family member, in 2 seconds.")
-        self.message, self.hint, self.figures = QLabel(), note(), QLabel()
+        self.show_alone = PushButton(text="Show it alone", tooltip="Hide the other layers and look at the shape in 3D.")
+        self.message, self.hint, self.figures = QLabel(), note(HINT), QLabel()
         self.sliders = Sliders()
         self._worker: Any = None
         self._journey = QTimer(self)
@@ -86,8 +88,9 @@ class PriorExplorer(Docked):
         self._journey.stop()
         self._throttle.cancel()
         self._stop_loading()
+        self.stage.give_back()
         self.viewer.events.theme.disconnect(self._dress)
-        self.viewer.dims.events.ndisplay.disconnect(self._say_how_to_see)
+        self.viewer.dims.events.ndisplay.disconnect(self._follow_view)
         self.viewer.layers.events.disconnect(self._on_layers)
         super().release()
 
@@ -101,7 +104,7 @@ class PriorExplorer(Docked):
         column.addWidget(self._file_row)
         column.addWidget(row(self.mean.native, self.sample.native, stretch=(1, 1)))
         column.addWidget(row(self.member.native, self.interpolate.native, stretch=(1, 1)))
-        for part in (self.message, self.hint, self.figures):
+        for part in (self.message, self.hint, self.show_alone.native, self.figures):
             column.addWidget(part)
         column.addWidget(self.sliders, 1)
         self.setMinimumWidth(WIDTH)
@@ -114,13 +117,14 @@ class PriorExplorer(Docked):
         self.sample.changed.connect(self._sample)
         self.member.changed.connect(self._step)
         self.interpolate.changed.connect(self._set_out)
+        self.show_alone.changed.connect(self._show_alone)
         self.sliders.moved.connect(self._on_slider)
         self._journey.setInterval(REDRAW_EVERY)
         self._journey.timeout.connect(self._travel)
         self._throttle.setTimeout(REDRAW_EVERY)
         self._throttle.triggered.connect(self._draw)
         self.viewer.events.theme.connect(self._dress)
-        self.viewer.dims.events.ndisplay.connect(self._say_how_to_see)
+        self.viewer.dims.events.ndisplay.connect(self._follow_view)
         self.viewer.layers.events.connect(self._on_layers)
 
     def _choose(self) -> None:
@@ -161,6 +165,7 @@ class PriorExplorer(Docked):
             part.enabled = latent is not None
         self.sliders.setEnabled(latent is not None)
         self.figures.setVisible(latent is not None)
+        self._follow_view()
 
     def _reset(self) -> None:
         self._jump(Latent.reset)
@@ -170,6 +175,11 @@ class PriorExplorer(Docked):
 
     def _step(self) -> None:
         self._jump(lambda latent: latent.move(*latent.next_member()))
+
+    def _show_alone(self) -> None:
+        self._draw()
+        if self.stage.drawn:
+            self.stage.show_alone()
 
     def _jump(self, action: Any) -> None:
         self._journey.stop()
@@ -210,7 +220,7 @@ class PriorExplorer(Docked):
             self.stage.draw(decoded.shape, decoded.folds)
         self._say(f"{self.latent.caption}{decoded.trouble}", loud=bool(decoded.trouble))
         self.figures.setText(table(figures(self.latent, decoded)))
-        self._say_how_to_see()
+        self._follow_view()
 
     def _say(self, text: str, loud: bool = False) -> None:
         self.message.setText(text)
@@ -218,10 +228,14 @@ class PriorExplorer(Docked):
 
     def _on_layers(self, event: Any) -> None:
         if event.type in ("inserted", "removed", "visible"):
-            self._say_how_to_see()
+            self._follow_view()
 
-    def _say_how_to_see(self) -> None:
-        say(self.hint, self.stage.hint)
+    def _follow_view(self) -> None:
+        hidden = self.latent is not None and not self.stage.in_sight
+        if hidden:
+            self.stage.give_back()
+        self.hint.setVisible(hidden)
+        self.show_alone.visible = hidden
 
     def _dress(self) -> None:
         self.setStyleSheet(stylesheet(Palette.of(self.viewer.theme)))

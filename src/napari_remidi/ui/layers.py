@@ -149,14 +149,14 @@ def axon_in_microns(shape: Shape, name: str = "axon", color: str | None = None, 
 
 
 def prior_shape(shape: Shape, name: str, folds: bool) -> LayerData:
-    """Surface layer of a prior's shape for the scan's window, at the origin: its data are µm, its units the scan's.
+    """Surface layer of a prior's shape for the scan's window, in mm at the origin; one that folds has its own colour.
 
-    A shape that folds has another colour.
+    Its data are mm too: napari steps through slices by the smallest scale of all layers. The view must be left-handed,
+    as the microscope's and napari's own are.
     """
     (vertices, faces, values), look, kind = axon_in_microns(shape, name, SOUND)
-    look |= {"scale": (1e-3,) * 3, "axis_labels": SPACE, "units": ("mm",) * 3}
-    look |= {"colormap": {"name": "folds", "colors": [SOUND, FOLDS]}}
-    return (vertices, faces, np.full_like(values, folds)), look, kind
+    look |= {"axis_labels": SPACE, "units": ("mm",) * 3, "colormap": {"name": "folds", "colors": [SOUND, FOLDS]}}
+    return (1e-3 * vertices, faces, np.full_like(values, folds)), look, kind
 
 
 def field_in_microns(mesh: "TetMesh", values: NDArray[np.float64], name: str) -> LayerData:
