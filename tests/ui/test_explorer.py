@@ -1,13 +1,17 @@
 """The prior explorer: logic without a window, then a real one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 import trimesh
 from napari.components import ViewerModel
 from napari.layers import Layer
 from tests.ui.conftest import make_scan
 
 from napari_remidi import Prior
+from napari_remidi.shapes.autoencoder import SpectralAutoEncoder
 from napari_remidi.shapes.training import folded_share
 from napari_remidi.ui import explorer
 from napari_remidi.ui.explorer import FROM_FILE, PriorExplorer
@@ -187,6 +191,20 @@ def test_a_file_that_holds_no_prior_is_refused_and_the_next_choice_works(widget,
     widget.prior.value = "axon-open"
     qtbot.waitUntil(lambda: widget.latent is not None, timeout=5000)
     assert "100.0 µm" in widget.figures.text()
+
+
+def test_there_is_a_slider_for_every_dimension_of_any_prior(widget, qtbot, tmp_path, prior):
+    torch.manual_seed(0)
+    network = SpectralAutoEncoder(prior.basis.size, 24).eval()
+    replace(prior, network=network, exemplars=np.zeros((0, 24)), provenance={}).save(tmp_path / "wide.safetensors")
+    widget.prior.value, widget.file.value = FROM_FILE, tmp_path / "wide.safetensors"
+    qtbot.waitUntil(lambda: widget.latent is not None, timeout=5000)
+    assert len(widget.sliders.sliders) == 24
+    widget.sliders.sliders[23].setValue(1.0)
+    assert widget.latent.z[23] == pytest.approx(1.0, abs=0.01)
+    assert widget.sample.enabled
+    assert not widget.member.enabled
+    assert not widget.interpolate.enabled
 
 
 def test_an_empty_viewer_turns_to_the_shape(widget, viewer):

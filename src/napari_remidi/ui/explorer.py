@@ -161,8 +161,8 @@ class PriorExplorer(Docked):
         self.latent = latent
         if latent is not None:
             latent.moved.connect(self._throttle.throttle)
-        for part in (self.mean, self.sample, self.member, self.interpolate):
-            part.enabled = latent is not None
+        self.mean.enabled = self.sample.enabled = latent is not None
+        self.member.enabled = self.interpolate.enabled = latent is not None and len(latent.prior.exemplars) > 0
         self.sliders.setEnabled(latent is not None)
         self.figures.setVisible(latent is not None)
         self._follow_view()

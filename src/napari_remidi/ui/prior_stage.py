@@ -10,7 +10,7 @@ from napari_remidi.ui.microscope import turn_to_broad_side
 from napari_remidi.ui.shape import Shape
 
 NAME = "Prior explorer"
-_SHARE = 0.8
+_SHARE = 0.6
 """Of the canvas for the mean shape: longer ones stay in sight."""
 
 
