@@ -202,6 +202,8 @@ class PriorExplorer(Docked):
         share = min((monotonic() - began) / JOURNEY, 1.0)
         if share == 1.0:
             self._journey.stop()
+        else:
+            caption = f"On the way to {caption.lower()}"
         self.latent.move((1 - share) * start + share * target, caption)
         self.sliders.show_latent(self.latent.z)
 
