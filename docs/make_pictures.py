@@ -69,6 +69,23 @@ def cat_window(folder: Path, options: argparse.Namespace) -> None:
     keep(folder / "cat-window.png", "cat-window.png")
 
 
+def explorer(folder: Path, options: argparse.Namespace) -> None:
+    """The prior explorer at the second member of the closed axons' family."""
+    import napari
+
+    viewer = napari.Viewer(title="napari-remidi", show_welcome_screen=False)
+    viewer.window.resize(1300, 850)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-remidi", "Prior explorer")
+    while widget.latent is None:
+        _wait(100)
+    for _ in range(2):
+        widget.member.native.click()
+    _wait(1000)
+    viewer.window.screenshot(str(folder / "explorer.png"), flash=False)
+    viewer.close()
+    keep(folder / "explorer.png", "explorer.png")
+
+
 def recipes(folder: Path, options: argparse.Namespace) -> None:
     """Meshes of `physics.geometry`, cut open, a colour for each compartment."""
     import matplotlib
@@ -190,7 +207,7 @@ def _reconstruct_and_shoot(viewer, path: Path) -> None:
 def main() -> None:
     """Make the named pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("which", nargs="+", choices=["demo", "window", "cat", "cat_window", "recipes"])
+    parser.add_argument("which", nargs="+", choices=["demo", "window", "cat", "cat_window", "explorer", "recipes"])
     parser.add_argument("--cat", type=Path)
     parser.add_argument("--scheme", type=Path)
     options = parser.parse_args()

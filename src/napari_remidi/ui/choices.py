@@ -6,6 +6,9 @@ from typing import Any, cast
 from magicgui.widgets import create_widget
 from magicgui.widgets.bases import ValueWidget
 
+PRIORS = [("Axon, closed ends", "axon"), ("Axon, open ends", "axon-open")]
+"""The shipped priors: label, name."""
+
 
 def _shown(default: Any, label: str, tooltip: str, **options: Any) -> Any:
     return field(default=default, metadata={"label": label, "tooltip": tooltip, **options})
@@ -19,7 +22,7 @@ class Choices:
         "axon",
         "Prior",
         "Which shapes are thought likely. Closed ends: a sealed segment. Open ends: the middle of a longer axon.",
-        choices=[("Axon, closed ends", "axon"), ("Axon, open ends", "axon-open")],
+        choices=PRIORS,
     )
     model: str = _shown(
         "axon",

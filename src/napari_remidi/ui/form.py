@@ -151,7 +151,7 @@ def row(*widgets: QWidget, stretch: tuple[int, ...]) -> QWidget:
     return holder
 
 
-def rows(labelled: Iterable[tuple[str, QWidget]]) -> QWidget:
+def rows(labelled: Iterable[tuple[str, QWidget]], labels: int = LABELS) -> QWidget:
     """Labelled fields under each other, the labels in a column of one width."""
     holder = QWidget()
     layout = QFormLayout(holder)
@@ -160,7 +160,7 @@ def rows(labelled: Iterable[tuple[str, QWidget]]) -> QWidget:
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     for text, widget in labelled:
         label = QLabel(text)
-        label.setFixedWidth(LABELS)
+        label.setFixedWidth(labels)
         label.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         widget.setSizePolicy(QSizePolicy.Policy.Expanding, widget.sizePolicy().verticalPolicy())
         layout.addRow(label, widget)

@@ -27,6 +27,7 @@ ORIENTATION = ("away", "up", "right")
 ACCENT = "#ffb454"
 TWIN = "#b9a5ff"
 TRUTH = "#e8e8ee"
+SOUND, FOLDS = "#7fd6d0", "#ff8a5c"
 CERTAINTY = {
     "name": "certainty",
     "colors": [[0.36, 0.82, 0.80, 1.0], [0.97, 0.91, 0.62, 1.0], [0.96, 0.52, 0.33, 1.0]],
@@ -145,6 +146,17 @@ def axon_in_microns(shape: Shape, name: str = "axon", color: str | None = None, 
         return (vertices, outside.faces, _values(outside)), look | _colours(outside), "surface"
     one = {"colormap": {"name": color, "colors": ["black", color]}, "contrast_limits": (0.0, 1.0)}
     return (vertices, outside.faces, np.ones(len(vertices))), look | one | _remembered(outside), "surface"
+
+
+def prior_shape(shape: Shape, name: str, folds: bool) -> LayerData:
+    """Surface layer of a prior's shape for the scan's window, in mm at the origin; one that folds has its own colour.
+
+    Its data are mm too: napari steps through slices by the smallest scale of all layers. The view must be left-handed,
+    as the microscope's and napari's own are.
+    """
+    (vertices, faces, values), look, kind = axon_in_microns(shape, name, SOUND)
+    look |= {"axis_labels": SPACE, "units": ("mm",) * 3, "colormap": {"name": "folds", "colors": [SOUND, FOLDS]}}
+    return (1e-3 * vertices, faces, np.full_like(values, folds)), look, kind
 
 
 def field_in_microns(mesh: "TetMesh", values: NDArray[np.float64], name: str) -> LayerData:

@@ -84,10 +84,7 @@ class Microscope:
         """Fit everything into the view; ``turn``: look at the axon's broad side, from the slice's side if it can be."""
         drawn = self.layer("axon")
         if drawn is not None and turn:
-            axes = np.linalg.svd(drawn.data[0] - drawn.data[0].mean(axis=0), full_matrices=False)[2]
-            away = axes[2] if axes[2][0] > 0 else -axes[2]
-            up = (0, 1, 0) if abs(away[1]) < _STEEP else (1, 0, 0)
-            self.model.scene.camera.set_view_direction(tuple(away), up)
+            turn_to_broad_side(self.model, drawn)
         self.model.fit_to_view(margin=_MARGIN)
 
     def legend(self, key: str) -> None:
@@ -136,6 +133,15 @@ def dock_of(widget: QWidget | None) -> QDockWidget | None:
     while part is not None and not isinstance(part, QDockWidget):
         part = part.parent()
     return part
+
+
+def turn_to_broad_side(viewer: Any, surface: Any) -> None:
+    """Look along a surface's shortest axis, from the slice's side if it can be."""
+    vertices = surface.data[0]
+    axes = np.linalg.svd(vertices - vertices.mean(axis=0), full_matrices=False)[2]
+    away = axes[2] if axes[2][0] > 0 else -axes[2]
+    up = (0, 1, 0) if abs(away[1]) < _STEEP else (1, 0, 0)
+    viewer.scene.camera.set_view_direction(tuple(away), up)
 
 
 def _empty_model() -> ViewerModel:

@@ -1,6 +1,6 @@
 """Readout: buttons, progress, status line and results; all of it follows the status."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from magicgui.widgets import ProgressBar, PushButton
@@ -60,14 +60,19 @@ class Readout(QWidget):
         lines = [] if report is None else summary(report)
         if lines and voxel is not None:
             lines.insert(0, ("Axon in voxel", ", ".join(map(str, voxel))))
-        cells = "".join(
-            f'<tr><td style="padding-right:14px">{name}</td><td><b>{value}</b></td></tr>' for name, value in lines
-        )
-        self.results.setText(f"<table>{cells}</table>" if lines else "")
+        self.results.setText(table(lines))
         self.results.setVisible(bool(lines))
         say(self.twin_note, TWIN_NOTE if lines else "")
         for button in (self.twin, self.save):
             button.visible = bool(lines)
+
+
+def table(lines: Iterable[tuple[str, str]]) -> str:
+    """Names and their values as rich text; no lines, no text."""
+    cells = "".join(
+        f'<tr><td style="padding-right:14px">{name}</td><td><b>{value}</b></td></tr>' for name, value in lines
+    )
+    return f"<table>{cells}</table>" if cells else ""
 
 
 def summary(report: Mapping[str, Any]) -> list[tuple[str, str]]:

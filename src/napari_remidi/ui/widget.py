@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
-from qtpy.QtGui import QCloseEvent
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QFileDialog, QScrollArea, QVBoxLayout, QWidget
 
 from napari_remidi.errors import RemidiError
+from napari_remidi.ui.docked import Docked
 from napari_remidi.ui.form import Form
 from napari_remidi.ui.layers import Voxel
 from napari_remidi.ui.microscope import Microscope
@@ -31,7 +31,7 @@ WIDTH = 390
 _SAVE_AS = "Mesh (*.ply *.stl *.obj *.glb);;Report (*.json);;Everything, reopenable (*.npz)"
 
 
-class AxonReconstruction(QWidget):
+class AxonReconstruction(Docked):
     """Choose a scan, click a voxel, press Reconstruct.
 
     Parameters
@@ -53,8 +53,6 @@ class AxonReconstruction(QWidget):
         self.source = Source(napari_viewer, self.form, self.session, self.attempt)
         self.run = Run(self.status, self._draw, self._finish, self._fail, engine)
         self.picker = Picker(napari_viewer, lambda: self.source.layer, self.pick, self._fail)
-        self._window: QWidget | None = None
-        self._closing = False
         self._lay_out()
         self._connect()
         self.source.refresh()
@@ -95,11 +93,6 @@ class AxonReconstruction(QWidget):
         """Wide enough for every field."""
         return QSize(WIDTH, 860)
 
-    def closeEvent(self, event: QCloseEvent | None) -> None:
-        """Stop the run, close the second view and let go of the viewer."""
-        self.release()
-        super().closeEvent(event)
-
     def release(self) -> None:
         """Stop the run, close the second view, remove every callback."""
         self.run.close()
@@ -107,31 +100,7 @@ class AxonReconstruction(QWidget):
         self.source.disconnect()
         self.viewer.events.theme.disconnect(self._dress)
         self.microscope.close()
-        if self._window is not None:
-            self._window.removeEventFilter(self)
-            self._window = None
-
-    def event(self, event: QEvent | None) -> bool:
-        """Follow the window the widget is docked in; a dock whose cross is pressed hands the widget back unclosed."""
-        if event is not None and event.type() == QEvent.Type.ParentChange:
-            QTimer.singleShot(0, self._follow_window)
-        return super().event(event)
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Close with the main window, which does not tell its docks."""
-        if self._window is not None and watched is self._window and event is not None:
-            self._closing |= event.type() == QEvent.Type.Close
-            hidden = event.type() == QEvent.Type.Hide or not self._window.isVisible()
-            if self._closing and hidden:
-                self.close()
-        return False
-
-    def _follow_window(self) -> None:
-        if self.parent() is None:
-            self.close()
-        elif self._window is None and (window := self.window()) is not None:
-            self._window = window
-            window.installEventFilter(self)
+        super().release()
 
     def _lay_out(self) -> None:
         content = QWidget()

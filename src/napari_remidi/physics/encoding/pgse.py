@@ -23,7 +23,7 @@ from napari_remidi.physics.encoding.pulses import PulseBlock
 from napari_remidi.physics.encoding.strengths import Strengths
 from napari_remidi.physics.reduction.reduced import ReducedModel
 
-PHASE_STEP = 0.7  # rad, the largest phase that a Strang step may turn
+PHASE_STEP = 0.65  # rad, the largest phase that a Strang step may turn
 LONGEST_STEP = 1.5  # ms; in a long pulse it is diffusion, not the phase, that asks for more
 STEPS = (8, 128)  # fewest and most steps per pulse
 NEGLIGIBLE = 1e-20
