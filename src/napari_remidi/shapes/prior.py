@@ -98,11 +98,14 @@ class Prior:
         network = self._networks(latent.dtype, latent.device)
         return self.basis.vertices(network.decode(latent), self.tube)
 
+    def nodes(self, latent: ArrayLike) -> Floats:
+        """Nodes of a latent, (d,) -> (n, 3) µm, whether they fold or not."""
+        with torch.no_grad():
+            return self.decode_points(torch.as_tensor(np.asarray(latent, dtype=np.float64))).numpy()
+
     def decode(self, latent: ArrayLike) -> TetMesh:
         """The mesh of a latent, (d,); MeshError where it folds."""
-        with torch.no_grad():
-            points = self.decode_points(torch.as_tensor(np.asarray(latent, dtype=np.float64)))
-        return TetMesh(points.numpy(), self.tetrahedra)
+        return TetMesh(self.nodes(latent), self.tetrahedra)
 
     def encode(self, points: ArrayLike) -> Floats:
         """Latent of a mesh in the template's node order, (n, 3) µm -> (d,)."""
