@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 SAMPLES = 161
 FINE = 8  # times as many points measure the centreline's length
 FIELDS = 7
+STRAIGHT = 1e-4  # of the length: a centreline that bends less has no direction of its bend
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ def fields_of(centres: Floats, maps: Floats) -> tuple[Floats, float]:
     speed = np.linalg.norm(line(fine, 1), axis=1)
     arc = np.concatenate([[0.0], np.cumsum((speed[1:] + speed[:-1]) / 2 * np.diff(fine))])
     at = np.interp(np.linspace(0, arc[-1], SAMPLES), arc, fine)
-    pose = canonical_pose(line(at))
+    pose = canonical_pose(line(at), plane(at))
     tangents = line(at, 1) @ pose.T
     sections = np.einsum("ij,njk->nik", pose, plane(at))
     normals = np.cross(sections[:, :, 0], sections[:, :, 1])
@@ -71,15 +72,22 @@ def fields_of(centres: Floats, maps: Floats) -> tuple[Floats, float]:
     return np.concatenate([bend, calibre[None], ellipse, bend - lean]), float(arc[-1])
 
 
-def canonical_pose(centres: Floats) -> Floats:
-    """Rotation (3, 3) that brings a centreline, (N, 3), end to end along z and its mean bend towards +x."""
+def canonical_pose(centres: Floats, maps: Floats | None = None) -> Floats:
+    """Rotation (3, 3) that brings a centreline, (N, 3), end to end along z and its mean bend towards +x.
+
+    Of a straight one it brings the widest direction of the sections, (N, 3, 2), to x.
+    """
     chord = centres[-1] - centres[0]
     upright = smallest_rotation(chord / np.linalg.norm(chord)).T
     sideways = ((centres - centres[0]) @ upright.T)[:, :2]
-    values, vectors = np.linalg.eigh(sideways.T @ sideways)
-    if values[-1] <= 1e-8 * np.linalg.norm(chord) ** 2:
-        return upright
-    x, y = vectors[:, -1] * (np.sign((sideways @ vectors[:, -1]).sum()) or 1.0)
+    values, vectors = np.linalg.eigh(sideways.T @ sideways / len(sideways))
+    towards = vectors[:, -1] * (np.sign((sideways @ vectors[:, -1]).sum()) or 1.0)
+    if values[-1] <= (STRAIGHT * np.linalg.norm(chord)) ** 2:
+        if maps is None:
+            return upright
+        across = (upright @ maps)[:, :2]
+        towards = np.linalg.eigh((across @ across.transpose(0, 2, 1)).mean(axis=0))[1][:, -1]
+    x, y = towards
     return np.array([[x, y, 0], [-y, x, 0], [0, 0, 1]]) @ upright
 
 
