@@ -37,12 +37,14 @@ SAMPLES = 8000  # of the surface, to fit
 THINNED = 3  # of them, one in so many, to find the axis
 MEASURED = 2000  # of each surface, to measure the distance
 INSIDE = ((4, 1, 1), (1, 4, 1), (1, 1, 4), (2, 2, 2))  # sixths of a triangle's corners: samples of the template
+DEGREES = (3, 8)  # of the polynomial along which a fit starts
 ITERATIONS = 40
 SOFTENING = 15  # iterations until the weights are the last ones
-STIFF, SOFT = 1e-2, 1e-5  # of the squared roughness, at first and in the end
-EVEN, UPRIGHT = 1e-2, (1e-1, 1e-7)  # of the sections' spacing and tilt, where no cap says how they tilt
+STIFF, SOFT = 1e-1, 1e-5  # of the squared roughness, at first and in the end
+EVEN, UPRIGHT = 1e-2, (1e-1, 1e-5)  # of the sections' spacing and tilt, where no cap says how they tilt
+LINE, END = 200, 50  # points along the axis, and those of them that are near an end
 PULL = 0.1  # at first, of the distance to the nearest point itself, beside that to its plane
-DAMPING = 1e-6  # of a step, for the turn of a round tube about its axis, which nothing else fixes
+DAMPING = 1e-9  # of a step, for the turn of a round tube about its axis, which nothing else fixes
 SETTLED = 1e-4  # of the thickness, a last step
 
 
@@ -87,19 +89,22 @@ def register(surface: "trimesh.Trimesh", tube: Tube, name: str = "surface") -> R
     target = _Target(np.asarray(points), np.asarray(whole.face_normals[face]), thickness(whole))
     template = _Template(tube)
     fits = []
-    for order in axial_orders(target.points[::THINNED], target.thickness, name):
-        nodes = template.nodes @ _fitted(template, target, _started(tube, target, order))
-        fits.append((*_distances(nodes, tube, whole), nodes))
-        if fits[-1][0] <= TOLERANCE:
+    surface_order, *principal = axial_orders(target.points[::THINNED], target.thickness, name)
+    for order, highest in [*((surface_order, degree) for degree in DEGREES), *((axis, 3) for axis in principal)]:
+        nodes = template.nodes @ _fitted(template, target, *_started(tube, target, order, highest))
+        folded = int((signed_volumes(nodes, tube.tetrahedra) <= 0).sum())
+        fits.append((*_distances(nodes, tube, whole), folded, nodes))
+        if fits[-1][0] <= TOLERANCE and not folded: print('start', len(fits))
+        if fits[-1][0] <= TOLERANCE and not folded:
             break
-    mean, percentile, nodes = min(fits, key=lambda fit: fit[0])
+    mean, percentile, folded, nodes = min(fits, key=lambda fit: (fit[0] > TOLERANCE, fit[2] > 0, fit[0]))
     check_elongated(axis_length(nodes, tube), 2 * float(section_radii(nodes, tube).max()), name)
     if mean > TOLERANCE:
         raise MeshError(
             f"{name} is no tube of elliptic sections: the best fit is {mean:.3g} µm from it on average, more than "
             f"{TOLERANCE:g} µm; smooth it, cut it where it is irregular, or leave it out"
         )
-    if folded := int((signed_volumes(nodes, tube.tetrahedra) <= 0).sum()):
+    if folded:
         raise MeshError(
             f"{name} bends or widens so sharply that {folded} tetrahedra of the template fold: smooth it or cut it there"
         )
@@ -189,13 +194,18 @@ class _Template:
         self.bend = bend.tocsr()
         self.roughness = (bend.T @ bend).toarray()
 
-    def sliding(self, frames: Floats, upright: float) -> Floats:
-        """Penalty on what a smooth wall does not fix: uneven spacing and tilt of the sections."""
-        tangents = np.repeat(_tangents(frames[::3]), 3, axis=0)
-        across = np.tile([0.0, 1.0, 1.0], len(frames) // 3)
-        uneven = sparse.hstack([sparse.diags_array(tangents[3:-3, i]) @ self.bend for i in range(3)])
-        tilt = sparse.hstack([sparse.diags_array(tangents[:, i] * across) for i in range(3)])
-        return (EVEN * (uneven.T @ uneven) + upright * (tilt.T @ tilt)).toarray()
+    def sliding(self, frames: Floats, slope: Floats, tilted: float) -> list[tuple[sparse.csr_array, Floats]]:
+        """Rows and values of what a smooth wall does not fix: even spacing, and the sections' slopes."""
+        layers = frames.reshape(-1, 3, 3)
+        tangents = _tangents(layers[:, 0])
+        radii = np.sqrt((np.cross(layers[:, 1:], tangents[:, None]) ** 2).sum(axis=(1, 2)) / 2)
+        wanted = np.concatenate([np.zeros((1, len(radii))), radii * slope]).T.ravel()
+        three = np.repeat(tangents, 3, axis=0)
+        across = np.tile([0.0, 1.0, 1.0], len(layers))
+        uneven = sparse.hstack([sparse.diags_array(three[3:-3, i]) @ self.bend for i in range(3)])
+        tilt = sparse.hstack([sparse.diags_array(three[:, i] * across) for i in range(3)])
+        even, held = np.sqrt(EVEN), np.sqrt(tilted)
+        return [(even * uneven.tocsr(), np.zeros(uneven.shape[0])), (held * tilt.tocsr(), held * wanted)]
 
     def spread(self, frames: Floats) -> tuple[Floats, Floats, Floats]:
         """Points on the surface, their normals, (p, 3) each, and the area that each stands for, (p,)."""
@@ -206,32 +216,63 @@ class _Template:
         return self.samples @ frames, np.repeat(normals, len(INSIDE), axis=0), np.repeat(double, len(INSIDE))
 
 
-def _started(tube: Tube, target: _Target, along: Floats) -> Floats:
-    """Frames of a round tube about a principal curve: a polynomial through the walls, by their place along it."""
-    points, normals = target.points[::THINNED], target.normals[::THINNED]
-    inside = points - target.thickness * normals  # near the axis
+def _started(tube: Tube, target: _Target, along: Floats, highest: int) -> tuple[Floats, Floats]:
+    """Frames of a round tube from cap to cap, and the slopes of its two half axes along its axis, (2, layers)."""
+    line = _principal_curve(target.points[::THINNED], target.normals[::THINNED], target.thickness, along, highest)
+    caps = [_cap(target, line[0], line[0] - line[10]), _cap(target, line[-1], line[-1] - line[-11])]
+    ends = []
+    for (point, normal), line_end, step in zip(caps, line[[0, -1]], (line[0] - line[10], line[-1] - line[-11]), strict=True):
+        ends.append(line_end + step * ((point - line_end) @ normal) / (step @ normal))
+    inner = np.ones(len(line), dtype=bool)
+    inner[:END] = (line[:END] - caps[0][0]) @ caps[0][1] < 0
+    inner[-END:] = (line[-END:] - caps[1][0]) @ caps[1][1] < 0
+    centres = _evenly(np.concatenate([ends[:1], line[inner][2:-2], ends[1:]]), tube.layers)
+    tangents = _tangents(centres)
+    first = np.linalg.svd(tangents[:1])[2][1]
+    across = np.empty((2, tube.layers, 3))
+    for layer, tangent in enumerate(tangents):
+        first = first - (first @ tangent) * tangent
+        first /= np.linalg.norm(first)
+        across[:, layer] = first, np.cross(tangent, first)
+    slopes = [-across[:, end] @ normal / (tangents[end] @ normal) for end, (_, normal) in zip((0, -1), caps, strict=True)]
+    slope = np.linspace(*slopes, tube.layers).T
+    axes = target.thickness * (across + slope[..., None] * tangents)
+    return np.concatenate([centres[None], axes]).swapaxes(0, 1).reshape(-1, 3), slope
+
+
+def _principal_curve(points: Floats, normals: Floats, thick: float, along: Floats, highest: int) -> Floats:
+    """A line along the axis, (l, 3): polynomials through the walls, by their place along the one before."""
+    inside = points - thick * normals  # near the axis
     wall = np.ones(len(points))
-    for degree in (2, 3, 4, 6, 8, 8):
+    for degree in np.minimum((1, 2, 3, 4, 5, 6, 8, 8), highest):
         scaled = 2 * (along - along.min()) / np.ptp(along) - 1
         curve = chebfit(scaled, inside, degree, w=wall)
         low, high = np.quantile(scaled[wall > 0.5], (0.01, 0.99))
-        line = chebval(np.linspace(low, high, 200), curve).T
+        line = chebval(np.linspace(low, high, LINE), curve).T
         line = np.concatenate([[2 * line[0] - line[10]], line, [2 * line[-1] - line[-11]]])
         nearest = KDTree(line).query(points)[1]
         along = _length_along(line)[nearest]
-        wall = 1 - (normals * _tangents(line)[nearest]).sum(axis=1) ** 2
-    centres = _evenly(line[1:-1], tube.layers)
-    tangents = _tangents(centres)
-    first = np.linalg.svd(tangents[:1])[2][1]
-    frames = np.empty((tube.layers, 3, 3))
-    for layer, (centre, tangent) in enumerate(zip(centres, tangents, strict=True)):
-        first = first - (first @ tangent) * tangent
-        first /= np.linalg.norm(first)
-        frames[layer] = centre, target.thickness * first, target.thickness * np.cross(tangent, first)
-    return frames.reshape(-1, 3)
+        wall = (1 - (normals * _tangents(line)[nearest]).sum(axis=1) ** 2) ** 2
+    return line[1:-1]
 
 
-def _fitted(template: _Template, target: _Target, frames: Floats) -> Floats:
+def _cap(target: _Target, end: Floats, outward: Floats) -> tuple[Floats, Floats]:
+    """A point of the surface's cap at an end of its axis, and its normal, that of its largest flat part."""
+    near = np.linalg.norm(target.points - end, axis=1) < 3 * target.thickness
+    points, normals = target.points[near], target.normals[near]
+    normal = outward / np.linalg.norm(outward)
+    for steepest in (60, 45, 30, 20, 20):
+        kept = normals @ normal > np.cos(np.deg2rad(steepest))
+        if not kept.any():
+            break
+        normal = normals[kept].sum(axis=0)
+        normal /= np.linalg.norm(normal)
+    else:
+        return points[kept].mean(axis=0), normal
+    return end, outward / np.linalg.norm(outward)
+
+
+def _fitted(template: _Template, target: _Target, frames: Floats, slope: Floats) -> Floats:
     """Frames by least squares on distances from point to plane, nearest points found anew each time."""
     size = len(frames)
     tree = KDTree(target.joined(target.points, target.normals))
@@ -247,8 +288,10 @@ def _fitted(template: _Template, target: _Target, frames: Floats) -> Floats:
         weight = np.concatenate([area / area.sum(), np.full(len(back), 1 / len(back))]) / 2
         offset = np.einsum("pi,pi->p", normal, sought)
         matrix = np.kron(np.eye(3), stiff * template.roughness + DAMPING * np.eye(size))
-        matrix += template.sliding(frames, UPRIGHT[0] ** (1 - softened) * UPRIGHT[1] ** softened)
         right = DAMPING * frames.T
+        for penalty, wanted in template.sliding(frames, slope, UPRIGHT[0] ** (1 - softened) * UPRIGHT[1] ** softened):
+            matrix += (penalty.T @ penalty).toarray()
+            right += (penalty.T @ wanted).reshape(3, size)
         for i in range(3):
             right[i] += rows.T @ (weight * (normal[:, i] * offset + pull * sought[:, i]))
             for j in range(3):
