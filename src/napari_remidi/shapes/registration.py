@@ -14,18 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from numpy.polynomial.chebyshev import chebfit, chebval
+from numpy.typing import NDArray
 from scipy import sparse
-from scipy.linalg import solve
 from scipy.interpolate import CubicSpline
+from scipy.linalg import solve
 from scipy.spatial import KDTree
 
 from napari_remidi.errors import InputError, MeshError
 from napari_remidi.physics.mesh import signed_volumes
-from napari_remidi.shapes.calibre import axis_length, section_radii
 from napari_remidi.shapes.tube import Tube
-from napari_remidi.shapes.tubelike import axial_orders, check_elongated, closed_and_whole, thickness
+from napari_remidi.shapes.tubelike import axial_orders, closed_and_whole, thickness
 
 if TYPE_CHECKING:
     import trimesh
@@ -37,12 +36,12 @@ SAMPLES = 8000  # of the surface, to fit
 THINNED = 3  # of them, one in so many, to find the axis
 MEASURED = 2000  # of each surface, to measure the distance
 INSIDE = ((4, 1, 1), (1, 4, 1), (1, 1, 4), (2, 2, 2))  # sixths of a triangle's corners: samples of the template
-DEGREES = (3, 8)  # of the polynomial along which a fit starts
 ITERATIONS = 40
 SOFTENING = 15  # iterations until the weights are the last ones
-STIFF, SOFT = 1e-1, 1e-5  # of the squared roughness, at first and in the end
-EVEN, UPRIGHT = 1e-2, (1e-1, 1e-5)  # of the sections' spacing and tilt, where no cap says how they tilt
+STIFF, SOFT = 1e-1, 1e-4  # of the squared roughness, at first and in the end
+EVEN, SMOOTH, UPRIGHT = 1e-2, 1e-2, (1e-1, 1e-5)  # of the sections' spacing and tilt, where no cap says how they tilt
 LINE, END = 200, 50  # points along the axis, and those of them that are near an end
+FLAT = 0.4  # of what faces outward at an end, the least that makes a flat cap
 PULL = 0.1  # at first, of the distance to the nearest point itself, beside that to its plane
 DAMPING = 1e-9  # of a step, for the turn of a round tube about its axis, which nothing else fixes
 SETTLED = 1e-4  # of the thickness, a last step
@@ -89,16 +88,14 @@ def register(surface: "trimesh.Trimesh", tube: Tube, name: str = "surface") -> R
     target = _Target(np.asarray(points), np.asarray(whole.face_normals[face]), thickness(whole))
     template = _Template(tube)
     fits = []
-    surface_order, *principal = axial_orders(target.points[::THINNED], target.thickness, name)
-    for order, highest in [*((surface_order, degree) for degree in DEGREES), *((axis, 3) for axis in principal)]:
+    along_surface, along_principal = axial_orders(target.points[::THINNED], target.thickness, name)
+    for order, highest in ((along_surface, 3), (along_principal, 1), (along_surface, 8)):
         nodes = template.nodes @ _fitted(template, target, *_started(tube, target, order, highest))
         folded = int((signed_volumes(nodes, tube.tetrahedra) <= 0).sum())
         fits.append((*_distances(nodes, tube, whole), folded, nodes))
-        if fits[-1][0] <= TOLERANCE and not folded: print('start', len(fits))
         if fits[-1][0] <= TOLERANCE and not folded:
             break
     mean, percentile, folded, nodes = min(fits, key=lambda fit: (fit[0] > TOLERANCE, fit[2] > 0, fit[0]))
-    check_elongated(axis_length(nodes, tube), 2 * float(section_radii(nodes, tube).max()), name)
     if mean > TOLERANCE:
         raise MeshError(
             f"{name} is no tube of elliptic sections: the best fit is {mean:.3g} µm from it on average, more than "
@@ -106,7 +103,8 @@ def register(surface: "trimesh.Trimesh", tube: Tube, name: str = "surface") -> R
         )
     if folded:
         raise MeshError(
-            f"{name} bends or widens so sharply that {folded} tetrahedra of the template fold: smooth it or cut it there"
+            f"{name} bends or widens so sharply that {folded} tetrahedra of the template fold: smooth it, or cut it "
+            "there"
         )
     return Registration(nodes + middle, mean, percentile, name)
 
@@ -204,8 +202,8 @@ class _Template:
         across = np.tile([0.0, 1.0, 1.0], len(layers))
         uneven = sparse.hstack([sparse.diags_array(three[3:-3, i]) @ self.bend for i in range(3)])
         tilt = sparse.hstack([sparse.diags_array(three[:, i] * across) for i in range(3)])
-        even, held = np.sqrt(EVEN), np.sqrt(tilted)
-        return [(even * uneven.tocsr(), np.zeros(uneven.shape[0])), (held * tilt.tocsr(), held * wanted)]
+        even, held = np.sqrt(np.where(across[3:-3] > 0, SMOOTH, EVEN)), np.sqrt(tilted)
+        return [(sparse.diags_array(even) @ uneven, np.zeros(uneven.shape[0])), (held * tilt.tocsr(), held * wanted)]
 
     def spread(self, frames: Floats) -> tuple[Floats, Floats, Floats]:
         """Points on the surface, their normals, (p, 3) each, and the area that each stands for, (p,)."""
@@ -221,8 +219,9 @@ def _started(tube: Tube, target: _Target, along: Floats, highest: int) -> tuple[
     line = _principal_curve(target.points[::THINNED], target.normals[::THINNED], target.thickness, along, highest)
     caps = [_cap(target, line[0], line[0] - line[10]), _cap(target, line[-1], line[-1] - line[-11])]
     ends = []
-    for (point, normal), line_end, step in zip(caps, line[[0, -1]], (line[0] - line[10], line[-1] - line[-11]), strict=True):
-        ends.append(line_end + step * ((point - line_end) @ normal) / (step @ normal))
+    for place, beside, (point, normal) in zip((0, -1), (10, -11), caps, strict=True):
+        outward = line[place] - line[beside]
+        ends.append(line[place] + outward * ((point - line[place]) @ normal) / (outward @ normal))
     inner = np.ones(len(line), dtype=bool)
     inner[:END] = (line[:END] - caps[0][0]) @ caps[0][1] < 0
     inner[-END:] = (line[-END:] - caps[1][0]) @ caps[1][1] < 0
@@ -234,7 +233,9 @@ def _started(tube: Tube, target: _Target, along: Floats, highest: int) -> tuple[
         first = first - (first @ tangent) * tangent
         first /= np.linalg.norm(first)
         across[:, layer] = first, np.cross(tangent, first)
-    slopes = [-across[:, end] @ normal / (tangents[end] @ normal) for end, (_, normal) in zip((0, -1), caps, strict=True)]
+    slopes = [
+        -across[:, end] @ normal / (tangents[end] @ normal) for end, (_, normal) in zip((0, -1), caps, strict=True)
+    ]
     slope = np.linspace(*slopes, tube.layers).T
     axes = target.thickness * (across + slope[..., None] * tangents)
     return np.concatenate([centres[None], axes]).swapaxes(0, 1).reshape(-1, 3), slope
@@ -257,19 +258,24 @@ def _principal_curve(points: Floats, normals: Floats, thick: float, along: Float
 
 
 def _cap(target: _Target, end: Floats, outward: Floats) -> tuple[Floats, Floats]:
-    """A point of the surface's cap at an end of its axis, and its normal, that of its largest flat part."""
+    """A point of the surface's cap at an end of its axis, and its normal: the axis' where the cap is not flat."""
+    axis = outward / np.linalg.norm(outward)
     near = np.linalg.norm(target.points - end, axis=1) < 3 * target.thickness
+    near &= target.normals @ axis > 0.5
     points, normals = target.points[near], target.normals[near]
-    normal = outward / np.linalg.norm(outward)
-    for steepest in (60, 45, 30, 20, 20):
+    if not len(points):
+        return end, axis
+    normal = axis
+    kept = np.ones(len(points), dtype=bool)
+    for steepest in (45, 30, 15, 15):
+        height = points @ normal
         kept = normals @ normal > np.cos(np.deg2rad(steepest))
-        if not kept.any():
-            break
+        kept &= np.abs(height - np.median(height[kept] if kept.any() else height)) < target.thickness / 4
+        if kept.mean() < FLAT:
+            return points.mean(axis=0), axis
         normal = normals[kept].sum(axis=0)
         normal /= np.linalg.norm(normal)
-    else:
-        return points[kept].mean(axis=0), normal
-    return end, outward / np.linalg.norm(outward)
+    return points[kept].mean(axis=0), normal
 
 
 def _fitted(template: _Template, target: _Target, frames: Floats, slope: Floats) -> Floats:

@@ -19,7 +19,7 @@ SMALLEST, LARGEST = 0.1, 500.0  # µm, the extents of a segment of an axon
 NEIGHBOURS = 10  # of a point of the surface, for the distances along it
 CUTS = 24  # across the surface, at distances along it from one end
 BRANCH = 1.5  # of the thickness: what sticks out further than that beyond a cut, beside the rest, is a branch
-BALL = 1.2  # length of a tube over its width, at least
+BALL = 1.2  # longest over shortest extent along the principal axes, at least
 
 
 def closed_and_whole(surface: "trimesh.Trimesh", name: str) -> "trimesh.Trimesh":
@@ -72,8 +72,8 @@ def thickness(surface: "trimesh.Trimesh") -> float:
     return float(2 * surface.volume / surface.area)
 
 
-def axial_orders(points: Floats, thick: float, name: str) -> list[Floats]:
-    """Coordinates that may run along the surface's axis, each (p,) µm: along the surface, then the principal axes.
+def axial_orders(points: Floats, thick: float, name: str) -> tuple[Floats, Floats]:
+    """Coordinates that may run along the tube's axis, (p,) µm: along the surface, and along its longest principal axis.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def axial_orders(points: Floats, thick: float, name: str) -> list[Floats]:
     Raises
     ------
     MeshError
-        For a surface that branches.
+        For a surface that branches, or is about as long in all directions.
     """
     distance, near = KDTree(points).query(points, NEIGHBOURS + 1)
     rows = np.repeat(np.arange(len(points)), NEIGHBOURS)
@@ -108,17 +108,14 @@ def axial_orders(points: Floats, thick: float, name: str) -> list[Floats]:
                     "cut it into unbranched segments"
                 )
     centred = points - points.mean(axis=0)
-    axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1]
-    return [(one - other) / 2, *(centred @ axes).T]
-
-
-def check_elongated(length: float, width: float, name: str) -> None:
-    """Raise MeshError where a fitted tube, with its length and widest diameter in µm, is no longer than wide."""
-    if length < BALL * width:
+    turned = centred @ np.linalg.eigh(centred.T @ centred)[1]
+    spans = np.ptp(turned, axis=0)
+    if spans.max() < BALL * spans.min():
         raise MeshError(
-            f"{name} is more a ball than a tube ({length:.2g} µm long, {width:.2g} µm wide): leave it out, or cut a "
-            "longer segment"
+            f"{name} is more a ball than a tube ({' by '.join(f'{span:.2g}' for span in spans)} µm): leave it out, or "
+            "cut a longer segment"
         )
+    return (one - other) / 2, turned[:, -1]
 
 
 def _check_size(extent: float, name: str) -> None:
