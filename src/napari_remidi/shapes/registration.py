@@ -90,11 +90,16 @@ def register(surface: "trimesh.Trimesh", tube: Tube, name: str = "surface") -> R
     fits = []
     along_surface, along_principal = axial_orders(target.points[::THINNED], target.thickness, name)
     for order, highest in ((along_surface, 3), (along_principal, 1), (along_surface, 8)):
-        nodes = template.nodes @ _fitted(template, target, *_started(tube, target, order, highest))
+        try:
+            nodes = template.nodes @ _fitted(template, target, *_started(tube, target, order, highest))
+        except np.linalg.LinAlgError:  # a start so far off that nothing fixes a section
+            continue
         folded = int((signed_volumes(nodes, tube.tetrahedra) <= 0).sum())
         fits.append((*_distances(nodes, tube, whole), folded, nodes))
         if fits[-1][0] <= TOLERANCE and not folded:
             break
+    if not fits:
+        raise MeshError(f"{name} is no tube of elliptic sections: no axis fits it; leave it out")
     mean, percentile, folded, nodes = min(fits, key=lambda fit: (fit[0] > TOLERANCE, fit[2] > 0, fit[0]))
     if mean > TOLERANCE:
         raise MeshError(
@@ -159,12 +164,13 @@ def _read(file: Path) -> "trimesh.Trimesh":
 
 
 class _Target:
-    """Points spread over the surface, (p, 3) µm, and its normals there; nearest in position and normal."""
+    """Points spread over the surface, (p, 3) µm, its normals there and its thickness, µm."""
 
     def __init__(self, points: Floats, normals: Floats, thick: float) -> None:
         self.points, self.normals, self.thickness = points, normals, thick
 
     def joined(self, points: Floats, normals: Floats) -> Floats:
+        """Position and normal in six dimensions, so that what is near also faces the same way."""
         return np.hstack([points, self.thickness / 2 * normals])
 
 
@@ -236,7 +242,7 @@ def _started(tube: Tube, target: _Target, along: Floats, highest: int) -> tuple[
     slopes = [
         -across[:, end] @ normal / (tangents[end] @ normal) for end, (_, normal) in zip((0, -1), caps, strict=True)
     ]
-    slope = np.linspace(*slopes, tube.layers).T
+    slope = np.linspace(slopes[0], slopes[1], tube.layers).T
     axes = target.thickness * (across + slope[..., None] * tangents)
     return np.concatenate([centres[None], axes]).swapaxes(0, 1).reshape(-1, 3), slope
 
@@ -249,8 +255,8 @@ def _principal_curve(points: Floats, normals: Floats, thick: float, along: Float
         scaled = 2 * (along - along.min()) / np.ptp(along) - 1
         curve = chebfit(scaled, inside, degree, w=wall)
         low, high = np.quantile(scaled[wall > 0.5], (0.01, 0.99))
-        line = chebval(np.linspace(low, high, LINE), curve).T
-        line = np.concatenate([[2 * line[0] - line[10]], line, [2 * line[-1] - line[-11]]])
+        line = np.asarray(chebval(np.linspace(low, high, LINE), curve).T, dtype=np.float64)
+        line = np.vstack([2 * line[0] - line[10], line, 2 * line[-1] - line[-11]])
         nearest = KDTree(line).query(points)[1]
         along = _length_along(line)[nearest]
         wall = (1 - (normals * _tangents(line)[nearest]).sum(axis=1) ** 2) ** 2
