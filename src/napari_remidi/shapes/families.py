@@ -109,7 +109,7 @@ def _several(kind: str) -> Callable[[np.random.Generator, dict[str, Any]], Parts
             return float(fixed.get(name, value))
 
         radius, length = _size(rng, fixed)
-        parameters = {
+        parameters: dict[str, Any] = {
             "radius": radius,
             "length": length,
             "bend": draw("bend", 0, 120, some["bent"]),
@@ -199,7 +199,8 @@ def _size(rng: np.random.Generator, fixed: dict[str, Any], slender: float = 3.0)
     widest = min(RADIUS[1], LENGTH[1] / slender)
     radius = float(fixed.get("radius", np.exp(rng.uniform(np.log(RADIUS[0]), np.log(widest)))))
     shortest = min(max(LENGTH[0], slender * radius), LENGTH[1])
-    return radius, float(fixed.get("length", np.exp(rng.uniform(np.log(shortest), np.log(LENGTH[1])))))
+    length = float(fixed.get("length", np.exp(rng.uniform(np.log(shortest), np.log(LENGTH[1])))))
+    return radius, length
 
 
 def _count(rng: np.random.Generator) -> float:

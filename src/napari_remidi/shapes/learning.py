@@ -1,4 +1,4 @@
-"""Fitting the auto-encoder: vertices kept, the latent near N(0, I), and no draw of it folded."""
+"""Fitting the auto-encoder: vertices kept, and the latent near N(0, I)."""
 
 import math
 
@@ -8,12 +8,8 @@ from torch import Tensor
 from napari_remidi.shapes.autoencoder import SpectralAutoEncoder
 from napari_remidi.shapes.recipe import Recipe
 from napari_remidi.shapes.spectral import SpectralBasis
-from napari_remidi.shapes.tube import Tube
 
 WARM_UP = 0.05  # of all steps
-GAUSSIAN_FROM = 0.5  # of all steps: from then on the Gaussian map is fitted, anew every REFIT steps, and draws unfolded
-REFIT, UNFOLD_EVERY, DRAWS = 1000, 4, 64
-THIN = 0.1  # of the mean volume: an element of a draw should not be thinner
 
 
 class Learner:
@@ -29,12 +25,10 @@ class Learner:
         self.recipe, self.data, self.step = recipe, data, 0
         self.generator = torch.Generator().manual_seed(recipe.seed)
         torch.manual_seed(recipe.seed)
-        basis = recipe.basis
+        self.basis = recipe.basis
         self.network = SpectralAutoEncoder(data.shape[1], recipe.latent, recipe.width)
-        self.network.fit_linear(data, torch.as_tensor(basis.scale(), dtype=data.dtype))
+        self.network.fit_linear(data, torch.as_tensor(self.basis.scale(), dtype=data.dtype))
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=recipe.rate, weight_decay=1e-4)
-        self.basis, self.section = basis, Tube(1, recipe.layers)
-        self.elements = torch.as_tensor(self.section.tetrahedra)
 
     @property
     def steps(self) -> int:
@@ -44,13 +38,11 @@ class Learner:
     def advance(self, steps: int) -> None:
         """Take some steps, at most to the end."""
         for _ in range(min(steps, self.steps - self.step)):
-            if self.step >= GAUSSIAN_FROM * self.steps and self.step % REFIT == 0:
-                self.network.gaussian.fit(self._raw())
             self._set_rate()
             self.optimiser.zero_grad()
             self._loss().backward()
-            if torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0).isfinite():  # a draw may be out of bounds
-                self.optimiser.step()
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+            self.optimiser.step()
             self.step += 1
 
     @torch.no_grad()
@@ -109,18 +101,7 @@ class Learner:
         misfit = (self.network.from_raw(noisy) - wanted) * vertex_weight(self.basis, wanted)
         loss = torch.sqrt(misfit.square().sum(dim=1) + 1e-4).mean()
         loss = loss + recipe.normal * _distance_from_normal(raw, generator)
-        if recipe.unfold and self.step > GAUSSIAN_FROM * self.steps and self.step % UNFOLD_EVERY == 0:
-            loss = loss + recipe.unfold * self._folds()
         return loss
-
-    def _folds(self) -> Tensor:
-        """How much thinner than they should be elements of random draws are."""
-        draws = torch.randn(DRAWS, self.network.latent, generator=self.generator)
-        corners = self.basis.vertices(self.network.decode(draws), self.section)[:, self.elements]
-        edges = corners[:, :, 1:] - corners[:, :, :1]
-        volumes = torch.linalg.det(edges)
-        share = volumes / volumes.mean(dim=1, keepdim=True).detach().abs().clamp_min(1e-6)
-        return torch.relu(THIN - share).square().sum(dim=1).nan_to_num(0.0).clamp_max(10.0).mean()
 
 
 def vertex_weight(basis: SpectralBasis, coefficients: Tensor) -> Tensor:

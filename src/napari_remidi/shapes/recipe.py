@@ -32,7 +32,6 @@ class Recipe:
     steps, batch, rate : of AdamW
     noise : added to the latent while training, standard deviations
     normal : weight of the latent's distance from N(0, I)
-    unfold : weight of the elements that fold in draws of N(0, I)
     patience : stop after so many checks (every 500 steps) without a better validation error
     exemplars : family members kept as starting points
     modes, pod_shapes, pod_size : diffusion modes wanted, shapes they are taken from, columns of their basis
@@ -59,7 +58,6 @@ class Recipe:
     rate: float = 2e-3
     noise: float = 0.03
     normal: float = 0.3
-    unfold: float = 1.0
     patience: int = 8
     exemplars: int = 512
     modes: int = 72
@@ -134,7 +132,7 @@ class Recipe:
 RECIPES = {
     "axon": Recipe("axon"),
     "axon-open": Recipe(
-        "axon-open", "open", rings=2, layers=81, bend=24, calibre=41, ellipse=1, slant=1, length=100.0, latent=40,
+        "axon-open", "open", rings=2, layers=81, bend=24, calibre=41, ellipse=1, slant=1, length=100.0, latent=48,
         modes=110, pod_shapes=100, pod_size=280,
     ),
 }  # fmt: skip

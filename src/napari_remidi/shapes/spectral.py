@@ -4,7 +4,7 @@ The Laplacian's eigenfunctions on the reference tube's surface are cos(jπs) cos
 series along the axis, a Fourier series around it. The fields of `sections` are written in them: the directions of
 centreline and sections (m = 0 and 1), the logarithm of the radius (m = 0) and the ellipse (m = 2); and the logarithm of
 the length. Vertices follow in closed form. A linear basis of vertex positions folds on a fifth of its draws; these
-fields cannot, unless sections turn faster than they advance.
+fields can only where sections turn faster than they advance, and there the radius is limited.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,12 @@ from torch import Tensor
 from napari_remidi.shapes.tube import Tube
 
 Floats = NDArray[np.float64]
+FASTEST, TEMPLATE = 0.3, 41  # rad, from one section to the next, of so many
+FURTHEST_TURN = 2.7  # rad, of a direction from the axis: at π its frame is not defined
+FLATTEST = 0.8  # of an ellipse, half the logarithm of its axes' ratio
+STEEPEST = 1.5  # rad, the largest slant of a section
+MEETING = 0.9  # of the radius at which sections meet, the largest radius
+SHARP = 24  # a limit changes what is three quarters of it by a part in 20,000
 
 
 @dataclass(frozen=True)
@@ -74,16 +80,23 @@ class SpectralBasis:
             basis = torch.as_tensor(_cosines(along, series.shape[-1]).T, dtype=dtype, device=device)
             return series @ basis
 
-        first_angle, second_angle = sampled(a), sampled(b)
-        tangent = _directions(first_angle, second_angle)
+        bend, slant = torch.stack([sampled(a), sampled(b)]), torch.stack([sampled(p), sampled(q)])
+        gentle = limited(_fastest(bend - slant) + _fastest(slant) / 4, FASTEST * (TEMPLATE - 1))[..., None]
+        bend, slant = _within(gentle * bend, FURTHEST_TURN), _within(gentle * slant, STEEPEST)
+        tangent = _directions(bend)
         length = torch.exp(log_length) if self.length is None else torch.full_like(a[..., :1], self.length)
         centre = _integrated(tangent) * (length / (tube.layers - 1))[..., None]
         chord = centre[..., -1, :] - centre[..., 0, :]
         upright = _to_z(chord / chord.norm(dim=-1, keepdim=True))
-        first, second = _frame(_directions(first_angle - sampled(p), second_angle - sampled(q)))
+        normal = _directions(_within(bend - slant, FURTHEST_TURN))
+        first, second = _frame(normal)
+        cosine, sine = _within(torch.stack([sampled(cosine), sampled(sine)]), FLATTEST)
+        size = torch.sqrt(cosine * cosine + sine * sine + 1e-12)
+        radius = torch.exp(sampled(calibre))
+        radius = radius * limited(radius * torch.exp(size), _widest(centre, normal))
         rho, angle = (torch.as_tensor(x, dtype=dtype, device=device) for x in tube.section.T)
         along_first, along_second = _stretched(
-            torch.exp(sampled(calibre)), sampled(cosine), sampled(sine), rho * torch.cos(angle), rho * torch.sin(angle)
+            radius, cosine, sine, size, rho * torch.cos(angle), rho * torch.sin(angle)
         )
         offset = along_first[..., None] * first[..., None, :] + along_second[..., None] * second[..., None, :]
         nodes = (centre[..., None, :] + offset).flatten(-3, -2)
@@ -100,15 +113,42 @@ def _fit(samples: int, orders: int) -> Floats:
     return np.asarray(np.linalg.pinv(_cosines(np.linspace(0, 1, samples), orders)), dtype=np.float64)
 
 
-def _stretched(radius: Tensor, cosine: Tensor, sine: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def limited(size: Tensor, limit: Tensor | float) -> Tensor:
+    """By what to multiply a size for it to stay below a limit: one where it is well below."""
+    return (1 + (size / limit) ** SHARP) ** (-1 / SHARP)
+
+
+def _fastest(angles: Tensor) -> Tensor:
+    """The fastest change of two angles from layer to layer, smoothly, (2, ..., layers) -> (...) rad per length."""
+    change = angles.diff(dim=-1).square().sum(dim=0).add(1e-12).sqrt()
+    return change.pow(SHARP).sum(dim=-1).pow(1 / SHARP) * change.shape[-1]
+
+
+def _widest(centre: Tensor, normal: Tensor) -> Tensor:
+    """Radius at which a section would meet its neighbours' planes, (..., layers) µm, from centres and normals."""
+    step, before, after = centre[..., 1:, :] - centre[..., :-1, :], normal[..., :-1, :], normal[..., 1:, :]
+    sine = torch.linalg.cross(before, after).square().sum(dim=-1).add(1e-12).sqrt()
+    ahead, behind = (MEETING * ((step * n).sum(dim=-1).clamp_min(1e-6) / sine) for n in (after, before))
+    ahead, behind = torch.cat([ahead, ahead[..., -1:]], dim=-1), torch.cat([behind[..., :1], behind], dim=-1)
+    return torch.minimum(ahead, behind)
+
+
+def _stretched(
+    radius: Tensor, cosine: Tensor, sine: Tensor, size: Tensor, x: Tensor, y: Tensor
+) -> tuple[Tensor, Tensor]:
     """r exp [[c, s], [s, −c]] applied to the points of a section: (..., layers) and (s,) -> (..., layers, s) twice."""
-    size = torch.sqrt(cosine * cosine + sine * sine + 1e-12)
     even, odd = (radius * torch.cosh(size))[..., None], radius * torch.sinh(size) / size
     c, s = (odd * cosine)[..., None], (odd * sine)[..., None]
     return even * x + c * x + s * y, even * y + s * x - c * y
 
 
-def _directions(a: Tensor, b: Tensor) -> Tensor:
+def _within(pair: Tensor, limit: float) -> Tensor:
+    """Two components, (2, ...), their length kept below a limit."""
+    return pair * limited(pair.square().sum(dim=0).add(1e-12).sqrt(), limit)
+
+
+def _directions(angles: Tensor) -> Tensor:
+    a, b = angles
     angle = torch.sqrt(a * a + b * b + 1e-12)
     ratio = torch.sinc(angle / torch.pi)
     return torch.stack([a * ratio, b * ratio, torch.cos(angle)], dim=-1)
