@@ -197,10 +197,13 @@ def _hinged(rng: np.random.Generator, fixed: dict[str, Any]) -> Parts:
 def _size(rng: np.random.Generator, fixed: dict[str, Any], slender: float = 3.0) -> tuple[float, float]:
     """Radius and length, the latter at least `slender` radii."""
     widest = min(RADIUS[1], LENGTH[1] / slender)
-    radius = float(fixed.get("radius", np.exp(rng.uniform(np.log(RADIUS[0]), np.log(widest)))))
+    radius = _given(fixed, "radius", np.exp(rng.uniform(np.log(RADIUS[0]), np.log(widest))))
     shortest = min(max(LENGTH[0], slender * radius), LENGTH[1])
-    length = float(fixed.get("length", np.exp(rng.uniform(np.log(shortest), np.log(LENGTH[1])))))
-    return radius, length
+    return radius, _given(fixed, "length", np.exp(rng.uniform(np.log(shortest), np.log(LENGTH[1]))))
+
+
+def _given(fixed: dict[str, Any], name: str, drawn: float) -> float:
+    return float(fixed.get(name, drawn))
 
 
 def _count(rng: np.random.Generator) -> float:
