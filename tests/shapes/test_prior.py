@@ -89,6 +89,8 @@ def test_decoding_is_differentiable_and_agrees_in_both_precisions(prior: Prior) 
     single = prior.decode_points(latent.float()).double()
     assert (single - prior.decode_points(latent)).abs().max() < 1e-3
     slope = torch.func.jacfwd(prior.decode_points)(latent)
+    quick = torch.func.jacfwd(prior.decode_points)(latent.float()).double()
+    assert (quick - slope).abs().max() < 1e-3 * slope.abs().max()
     step = 1e-5 * torch.eye(len(latent), dtype=latent.dtype)[4]
     numeric = (prior.decode_points(latent + step) - prior.decode_points(latent - step)) / 2e-5
     torch.testing.assert_close(slope[..., 4], numeric, atol=1e-6, rtol=1e-5)

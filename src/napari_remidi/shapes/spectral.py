@@ -81,7 +81,7 @@ class SpectralBasis:
             return series @ basis
 
         bend, slant = torch.stack([sampled(a), sampled(b)]), torch.stack([sampled(p), sampled(q)])
-        gentle = limited(_fastest(bend - slant) + _fastest(slant) / 4, FASTEST * (TEMPLATE - 1))[..., None]
+        gentle = limited(_fastest(bend - slant) + _fastest(slant) / 4, FASTEST * (TEMPLATE - 1))
         bend, slant = _within(gentle * bend, FURTHEST_TURN), _within(gentle * slant, STEEPEST)
         tangent = _directions(bend)
         length = torch.exp(log_length) if self.length is None else torch.full_like(a[..., :1], self.length)
@@ -115,19 +115,22 @@ def _fit(samples: int, orders: int) -> Floats:
 
 def limited(size: Tensor, limit: Tensor | float) -> Tensor:
     """By what to multiply a size for it to stay below a limit: one where it is well below."""
-    return (1 + (size / limit) ** SHARP) ** (-1 / SHARP)
+    share = size / limit
+    larger = share.clamp_min(1)  # of share and one: its powers neither overflow nor vanish
+    return (larger**-SHARP + (share / larger) ** SHARP) ** (-1 / SHARP) / larger
 
 
 def _fastest(angles: Tensor) -> Tensor:
-    """The fastest change of two angles from layer to layer, smoothly, (2, ..., layers) -> (...) rad per length."""
-    change = angles.diff(dim=-1).square().sum(dim=0).add(1e-12).sqrt()
-    return change.pow(SHARP).sum(dim=-1).pow(1 / SHARP) * change.shape[-1]
+    """The fastest change of two angles from layer to layer, smoothly, (2, ..., layers) -> (..., 1) rad per length."""
+    change = angles.diff(dim=-1).square().sum(dim=0).add(1e-4).sqrt()
+    return change.pow(8).sum(dim=-1, keepdim=True).pow(1 / 8) * change.shape[-1]
 
 
 def _widest(centre: Tensor, normal: Tensor) -> Tensor:
     """Radius at which a section would meet its neighbours' planes, (..., layers) µm, from centres and normals."""
     step, before, after = centre[..., 1:, :] - centre[..., :-1, :], normal[..., :-1, :], normal[..., 1:, :]
-    sine = torch.linalg.cross(before, after).square().sum(dim=-1).add(1e-12).sqrt()
+    chord = (after - before).square().sum(dim=-1).add(1e-12)  # 2 sin of half the angle, squared
+    sine = (chord * (1 - chord / 4).clamp_min(1e-6)).sqrt()
     ahead, behind = (MEETING * ((step * n).sum(dim=-1).clamp_min(1e-6) / sine) for n in (after, before))
     ahead, behind = torch.cat([ahead, ahead[..., -1:]], dim=-1), torch.cat([behind[..., :1], behind], dim=-1)
     return torch.minimum(ahead, behind)

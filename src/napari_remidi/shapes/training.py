@@ -29,6 +29,7 @@ from napari_remidi.shapes.recipe import Recipe
 Floats = NDArray[np.float64]
 Progress = Callable[[str, float], None]
 FEW = 1000  # shapes: fewer train no network
+AT_ONCE = 200  # axons
 CHECK_EVERY = 500  # steps between validations; a checkpoint is written at each
 
 
@@ -115,15 +116,16 @@ def drawn(recipe: Recipe, progress: Progress = lambda what, done: None) -> Axons
     left_out: dict[str, int | str] = {}
     wanted = recipe.axons + recipe.held_out
     while len(rows) < wanted:
-        axon = draw(rng)
-        row = basis.coefficients(axon.fields, np.log(axon.length))
-        if is_folded(basis.vertices(torch.as_tensor(row), tube).numpy(), tube.tetrahedra):
-            left_out[axon.kind] = int(left_out.get(axon.kind, 0)) + 1
-            continue
-        rows.append(row)
-        kinds.append(axon.kind)
-        if len(rows) % 500 == 0:
-            progress("axons", len(rows) / wanted)
+        axons = [draw(rng) for _ in range(min(AT_ONCE, wanted - len(rows)))]
+        found = np.array([basis.coefficients(axon.fields, np.log(axon.length)) for axon in axons])
+        meshes = basis.vertices(torch.as_tensor(found), tube).numpy()
+        for axon, row, points in zip(axons, found, meshes, strict=True):
+            if is_folded(points, tube.tetrahedra):
+                left_out[axon.kind] = int(left_out.get(axon.kind, 0)) + 1
+                continue
+            rows.append(row)
+            kinds.append(axon.kind)
+        progress("axons", len(rows) / wanted)
     return Axons(np.array(rows), kinds, left_out)
 
 
