@@ -81,7 +81,7 @@ class SpectralBasis:
             return series @ basis
 
         bend, slant = torch.stack([sampled(a), sampled(b)]), torch.stack([sampled(p), sampled(q)])
-        gentle = limited(_fastest(bend - slant) + _fastest(slant) / 4, FASTEST * (TEMPLATE - 1))[..., None]
+        gentle = limited(_fastest(bend - slant) + _fastest(slant) / 4, FASTEST * (TEMPLATE - 1))
         bend, slant = _within(gentle * bend, FURTHEST_TURN), _within(gentle * slant, STEEPEST)
         tangent = _directions(bend)
         length = torch.exp(log_length) if self.length is None else torch.full_like(a[..., :1], self.length)
@@ -119,9 +119,10 @@ def limited(size: Tensor, limit: Tensor | float) -> Tensor:
 
 
 def _fastest(angles: Tensor) -> Tensor:
-    """The fastest change of two angles from layer to layer, smoothly, (2, ..., layers) -> (...) rad per length."""
+    """The fastest change of two angles from layer to layer, smoothly, (2, ..., layers) -> (..., 1) rad per length."""
     change = angles.diff(dim=-1).square().sum(dim=0).add(1e-12).sqrt()
-    return change.pow(SHARP).sum(dim=-1).pow(1 / SHARP) * change.shape[-1]
+    largest = change.detach().amax(dim=-1, keepdim=True)  # the power of a small change is zero in float32
+    return largest * (change / largest).pow(SHARP).sum(dim=-1, keepdim=True).pow(1 / SHARP) * change.shape[-1]
 
 
 def _widest(centre: Tensor, normal: Tensor) -> Tensor:
