@@ -24,7 +24,7 @@ def draw_row(row: Statistics, truths: list[trimesh.Trimesh], prior: Prior, path:
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 2.4 * len(truths) + 0.4), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(13, 1.9 * len(truths) + 0.6), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     grid = np.atleast_2d(figure.subplots(len(truths), 3))
     norm, colours = Normalize(0, FULL_SCALE), colormaps["viridis"]
