@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_remidi.inversion.preview.harmonics import monomials
-from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.starts import half_sphere
 from napari_remidi.inversion.template import Template
 from napari_remidi.physics.encoding.pgse import pgse_signal
@@ -47,13 +46,12 @@ class Examples:
 
 
 def simulate_examples(
-    prior: "Prior", protocol: "Protocol", settings: Settings, count: int, seed: int = 0
+    prior: "Prior", protocol: "Protocol", diffusivity: float, count: int, seed: int = 0
 ) -> Iterator[float | Examples]:
     """Draw and simulate axons of the prior's family; yields the share done, and the examples last."""
     from napari_remidi.scan import Protocol
 
-    rng = np.random.default_rng(seed)
-    device = torch.device("cpu")
+    rng, device = np.random.default_rng(seed), torch.device("cpu")
     template = Template.of(prior, device, MODES)
     shells, directions = protocol.shells, half_sphere(DIRECTIONS)
     bvals, delta, Delta = (
@@ -62,13 +60,14 @@ def simulate_examples(
     body = Protocol.pgse(bvals, np.tile(directions, (len(shells), 1)), delta, Delta)
     blocks = pulse_blocks(body, device)
     fit = torch.linalg.pinv(monomials(torch.as_tensor(directions), DEGREE)).float()
-    latents, polynomials = [], []
+    latents: list[Tensor] = []
+    polynomials: list[Tensor] = []
     while len(latents) < count:
         latent = _drawn(prior, rng)
         shape = template.shape(latent)
         if shape is None:
             continue
-        signal = pgse_signal(shape.model, blocks, settings.diffusivity, count=len(body)).float()
+        signal = pgse_signal(shape.model, blocks, diffusivity, count=len(body)).float()
         latents.append(torch.as_tensor(latent, dtype=torch.float32))
         polynomials.append(fit @ signal.reshape(len(shells), DIRECTIONS).T)
         yield len(latents) / count
@@ -87,11 +86,11 @@ class TurnedSignals:
             shell[one.indices] = index
         self._shell = torch.as_tensor(shell)
 
-    def __call__(self, polynomials: Tensor, rotations: Tensor) -> Tensor:
-        """(B, 91, S) and body-to-world (B, 3, 3) -> (B, M)."""
-        at_all = monomials(self._directions @ rotations, DEGREE) @ polynomials
+    def __call__(self, polynomials: Tensor, rotations: Tensor, still: float = 1.0) -> Tensor:
+        """(B, 91, S) and body-to-world (B, 3, 3) -> (B, M); `still` where there is no gradient."""
+        at_all = monomials(self._directions.to(rotations.dtype) @ rotations, DEGREE) @ polynomials
         signal = at_all[:, self._direction, self._shell]
-        return torch.where(self._weighted, signal, 1.0)
+        return torch.where(self._weighted, signal, still)
 
 
 def noisy(signal: Tensor, generator: torch.Generator) -> Tensor:

@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_remidi.errors import ProtocolError
 from napari_remidi.inversion.starts import half_sphere
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 HIGHEST = 8  # order of the harmonics
 SMOOTH = 0.006  # Laplace-Beltrami regularisation of their fit (Descoteaux et al., MRM 2007)
-FEWEST = 6  # directions of a shell that can say where the signal falls most
+FEWEST = 6  # directions that one shell at least must have
 
 
 class Harmonics:
@@ -34,10 +33,6 @@ class Harmonics:
     def __init__(self, protocol: "Protocol") -> None:
         shells = protocol.shells
         orders = [_highest_order(len(shell.indices)) for shell in shells]
-        if max(orders, default=0) < 2:
-            raise ProtocolError(
-                f"no shell of the protocol has {FEWEST} directions, and a preview needs them; use a scan with more"
-            )
         to_polynomial = _harmonics_to_polynomial()
         most = max(len(shell.indices) for shell in shells)
         rows = np.zeros((len(shells), most), dtype=np.int64)  # of smaller shells the last ones have no weight

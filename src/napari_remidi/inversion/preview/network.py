@@ -47,13 +47,13 @@ class PreviewNetwork(nn.Module):
             nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
             for _ in range(3)
         )
-        self.last = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, HYPOTHESES * (latent + 7)))
-        spread = torch.zeros(HYPOTHESES, latent + 7)
-        for k in range(HYPOTHESES):  # apart at first: turned about z by quarters
-            turn = torch.tensor(torch.pi / 2 * k)
-            spread[k, latent : latent + 6] = torch.tensor([turn.cos(), turn.sin(), 0, -turn.sin(), turn.cos(), 0])
+        last = nn.Linear(width, HYPOTHESES * (latent + 7))
+        turns = torch.arange(HYPOTHESES) * torch.pi / 2  # at first the hypotheses are turned about z by quarters
+        zero = torch.zeros(HYPOTHESES)
+        six = torch.stack([turns.cos(), turns.sin(), zero, -turns.sin(), turns.cos(), zero], dim=1)
         with torch.no_grad():
-            self.last[1].bias.copy_(spread.flatten())
+            last.bias.copy_(torch.cat([torch.zeros(HYPOTHESES, latent), six, zero[:, None]], dim=1).flatten())
+        self.last = nn.Sequential(nn.LayerNorm(width), last)
 
     def forward(self, harmonics: Tensor) -> Hypotheses:
         """Harmonics, (B, F)."""

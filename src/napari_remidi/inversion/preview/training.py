@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
     from napari_remidi.shapes import Prior
 
-BATCH, RATE = 256, 1e-3
-LAYERS, RIM = 25, 8  # sections on which shapes are compared, nodes around each
+BATCH, RATE = 128, 1e-3
+LAYERS, RIM = 21, 8  # sections on which shapes are compared, nodes around each
 LOSERS = 0.05  # weight of the hypotheses that are not the nearest
 TIMID = 0.1  # weight of the error the network expects of itself
 STANDARDISED_BY = 2048  # examples
@@ -32,7 +32,7 @@ class Outline:
         self.network = copy.deepcopy(prior.network).float().requires_grad_(False)
 
     def __call__(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents (..., d) -> centres (..., 25, 3) µm and second moments of their outline (..., 25, 3, 3) µm²."""
+        """Latents (..., d) -> centres (..., 21, 3) µm and second moments of their outline (..., 21, 3, 3) µm²."""
         nodes = self.basis.vertices(self.network.decode(latents), self.tube).unflatten(-2, (LAYERS, 1 + RIM))
         offsets = nodes[..., 1:, :] - nodes[..., :1, :]
         return nodes[..., 0, :], torch.einsum("...ni,...nj->...ij", offsets, offsets) / RIM
