@@ -13,6 +13,7 @@ from napari_remidi.inversion.cell import CellProblem
 from napari_remidi.inversion.levenberg_marquardt import Point, Step, Target, curvature, descend
 from napari_remidi.inversion.noise import rician_mean
 from napari_remidi.inversion.posterior import posterior_covariance, vertex_sd
+from napari_remidi.inversion.preview import Guess, Preview
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.solution import Iterate, Solution
 from napari_remidi.inversion.starts import StartLibrary, best_starts, build_library
@@ -44,16 +45,25 @@ class Inverter:
     protocol : Protocol with timing
     prior : Prior
     settings : Settings
+    preview : Preview that gives the first starts; None: the user's own for this request, where one was trained
 
     Raises
     ------
+    InputError
+        For a preview of another protocol, prior or diffusivity.
     TimingError
         Where the protocol has no timing.
     PriorError
         Where model and prior do not fit (a voxel of tissue needs axons with open ends).
     """
 
-    def __init__(self, protocol: "Protocol", prior: "Prior", settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        protocol: "Protocol",
+        prior: "Prior",
+        settings: Settings | None = None,
+        preview: Preview | None = None,
+    ) -> None:
         self.protocol, self.prior, self.settings = protocol, prior, settings or Settings()
         protocol.require_timing()
         if waves := int(protocol.is_waveform.sum()):
@@ -67,6 +77,9 @@ class Inverter:
                 "choose 'axon-open'"
             )
         self.device = choose_device(self.settings.device)
+        self._preview = preview or Preview.for_protocol(protocol, prior, self.settings)
+        if preview is not None:
+            preview.check(protocol, prior, self.settings)
         self._library: StartLibrary | None = None
         self._problem: CellProblem | TissueProblem | None = None
 
@@ -95,11 +108,14 @@ class Inverter:
             kind = CellProblem if self.settings.model == "axon" else TissueProblem
             template = Template.of(self.prior, self.device, self.settings.modes)
             self._problem = kind(template, self.protocol, self.settings, self.device)
+        guesses = [] if self._preview is None else self._preview.run(signal, self.settings.noise_sd)
+        if self._preview is not None:
+            yield from self._preview.iterates(guesses)
         if self.settings.model == "axon":
             yield from self._prepare()
         target = self._target(signal, self._problem.model_error)
         search = _Search(self._problem, target, self.prior, self.settings)
-        candidates = self._candidates(signal)
+        candidates = self._candidates(signal, guesses)
         for first in range(0, len(candidates), self.settings.starts):
             yield from search.round(candidates[first : first + self.settings.starts])
             if search.explained:
@@ -125,7 +141,7 @@ class Inverter:
             else:
                 yield Iterate("preparing", "Simulating starting shapes", 0.25 * step)
 
-    def _candidates(self, signal: Floats) -> list[Point]:
+    def _candidates(self, signal: Floats, guesses: list[Guess]) -> list[Point]:
         from napari_remidi.scan import principal_direction
 
         problem = self._problem
@@ -134,7 +150,9 @@ class Inverter:
         if isinstance(problem, TissueProblem):
             return problem.starts(signal, axis, self.settings.starts)
         assert self._library is not None
-        found = best_starts(self._library, signal, self.protocol, axis, ROUNDS * self.settings.starts)
+        first = [(guess.latent, guess.rotation) for guess in guesses]
+        others = max(ROUNDS * self.settings.starts - len(first), 1)
+        found = first + best_starts(self._library, signal, self.protocol, axis, others)
         points = []
         for latent, rotation in found:
             parameters = problem.mean.copy()

@@ -48,6 +48,10 @@ class Harmonics:
         self._nodes = torch.as_tensor(nodes, dtype=torch.float32)
         basis, degrees = _harmonics(nodes, HIGHEST)
         self._analysis = torch.as_tensor(np.linalg.pinv(basis), dtype=torch.float32)
+        products = (nodes[:, :, None] * nodes[:, None]).reshape(-1, 9)
+        second = degrees == 2
+        as_form = np.linalg.pinv(products) @ basis[:, second] @ np.linalg.pinv(to_polynomial)[second]
+        self._second_order = torch.as_tensor(as_form, dtype=torch.float32)
         kept = torch.as_tensor(degrees <= np.array(orders)[:, None])
         self._kept = kept.flatten().nonzero()[:, 0]
         self._anisotropic = torch.as_tensor(np.array(orders) >= 2)
@@ -60,9 +64,7 @@ class Harmonics:
     def frames(self, polynomials: Tensor) -> Tensor:
         """The signals' own frames: columns are their x, y and z in world axes, (B, 3, 3), right-handed."""
         mean = polynomials[:, self._anisotropic].mean(dim=1)
-        values = mean @ monomials(self._nodes, HIGHEST).T
-        outer = self._nodes[:, :, None] * self._nodes[:, None] - torch.eye(3) / 3
-        form = torch.einsum("bn,nij->bij", -(values - values.mean(dim=1, keepdim=True)), outer)
+        form = -(mean @ self._second_order.T).unflatten(1, (3, 3))
         _, axes = torch.linalg.eigh(form)
         x, z = axes[:, :, 1], axes[:, :, 2]
         return torch.stack([x, torch.linalg.cross(z, x), z], dim=2)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation
 
 from napari_remidi.errors import InputError, PriorError, ProtocolError
 from napari_remidi.inversion.levenberg_marquardt import Point, Target, curvature, descend, objective
@@ -21,6 +22,7 @@ from napari_remidi.inversion.preview.store import cached_at, content_key, read, 
 from napari_remidi.inversion.preview.surrogate import Surrogate, SurrogateProblem, fit_surrogate
 from napari_remidi.inversion.preview.training import train_network
 from napari_remidi.inversion.settings import Settings
+from napari_remidi.inversion.solution import Iterate
 from napari_remidi.inversion.template import Shape, Template
 from napari_remidi.physics import TetMesh
 from napari_remidi.scan.smooth import noise_of
@@ -146,6 +148,15 @@ class Preview:
         """A hypothesis' shape in the body's frame, or None where it folds."""
         return self._template.shape(guess.latent)
 
+    def iterates(self, guesses: list[Guess]) -> Iterator[Iterate]:
+        """The best hypothesis that does not fold, for a window to show before a reconstruction begins."""
+        for guess in guesses:
+            shape = self.shape(guess)
+            if shape is not None:
+                points = shape.points.numpy() @ guess.rotation.T
+                yield Iterate("preview", "Preview", 0.0, points=points, faces=np.asarray(self.prior.boundary))
+                return
+
     def mesh(self, signal: ArrayLike, noise_sd: float | None = None) -> TetMesh:
         """The best hypothesis that does not fold, in world axes, µm, centred; InputError where all fold."""
         for guess in self.run(signal, noise_sd):
@@ -190,6 +201,14 @@ class Preview:
             warnings.warn(f"{error}; going on without a preview", stacklevel=2)
             return None
 
+    def check(self, protocol: "Protocol", prior: "Prior", settings: Settings) -> None:
+        """Raise InputError where a request is another than the one this preview is for."""
+        check_request(protocol, prior, settings)
+        if content_key(protocol, prior, settings.diffusivity) != self._key:
+            raise InputError(
+                "the preview is for another protocol, prior or diffusivity; train one with napari-remidi train-preview"
+            )
+
     @property
     def cache_path(self) -> Path:
         """Where `for_protocol` looks for it."""
@@ -216,8 +235,8 @@ class Preview:
         polynomials = self._harmonics.polynomials(torch.as_tensor(signal, dtype=torch.float32)[None])
         frames = self._harmonics.frames(polynomials) * SENSES[:, None]
         found = self.network(self._harmonics.turned(polynomials, frames))
-        rotations = (frames[:, None] @ found.rotation).flatten(0, 1).double().numpy()
-        return self._problem.points(found.latent.flatten(0, 1).double().numpy(), rotations)
+        rotations = Rotation.from_matrix((frames[:, None] @ found.rotation).flatten(0, 1).double().numpy())
+        return self._problem.points(found.latent.flatten(0, 1).double().numpy(), rotations.as_matrix())
 
     def _guess(self, target: Target, point: Point) -> Guess:
         for step in descend(self._problem, target, point, REFINEMENT):
