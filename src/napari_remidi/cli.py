@@ -16,10 +16,12 @@ from napari_remidi.inversion.settings import Settings
 from napari_remidi.terminal import TerminalProgress, print_table
 
 if TYPE_CHECKING:
-    from napari_remidi.scan import Scan
+    from napari_remidi.scan import Protocol, Scan
 
 DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Settings)}
 DEMO_KINDS = ("bent", "beaded", "fanned")
+PAPER = ("paper", "ReMiDi paper")
+MOST_PARTS = 8  # of a protocol, printed
 
 
 class _Command(click.Command):
@@ -268,6 +270,50 @@ def reconstruct(
         sys.exit(1)
 
 
+@main.command("protocol-report")
+@click.argument("dwi", type=click.Path(path_type=Path), required=False)
+@_gradients
+@click.option("--snr", type=float, default=50.0, show_default=True, help="Of one measurement at b = 0.")
+@click.option("--prior", default=DEFAULTS["prior"], show_default=True, help="axon, axon-open or a path.")
+@click.option("--shapes", type=int, default=24, show_default=True, help="Draws of the prior.")
+@click.option("--orientations", type=int, default=2, show_default=True, help="Random ones, of every shape.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of shapes and orientations.")
+@click.option("--diffusivity", type=float, default=DEFAULTS["diffusivity"], show_default=True, help="µm²/ms.")
+@click.option("--fit-diffusivity/--fix-diffusivity", default=False, show_default=True)
+@_device
+@_json
+def protocol_report(dwi: Path | None, as_json: bool, **options: Any) -> None:
+    """Say what a protocol can see: the errors to expect of radius, length, bend and beads, before scanning.
+
+    The protocol is a scan's, or that of gradient files alone; --preset paper is the ReMiDi paper's.
+    """
+    from napari_remidi.inversion import protocol_report as reported
+
+    gradients = {name: options.pop(name) for name in ("bvals", "bvecs", "scheme", "delta", "Delta", "preset")}
+    protocol = _protocol(dwi, gradients)
+    with TerminalProgress(as_json) as progress:
+        report = reported(protocol, progress=progress.share("deriving the signals of shapes"), **options)
+    if as_json:
+        click.echo(json.dumps(report.to_dict(), indent=1))
+        return
+    shapes = f"{report.shapes} shapes of prior {report.prior!r}, orientations of each: {report.orientations}"
+    click.echo(f"{report.measurements} measurements at SNR {report.snr:g}; {shapes}")
+    rows = []
+    for q in report.quantities:
+        typical = "" if q.typical is None else f"{q.typical:.2f}"
+        numbers = (f"{q.prior_sd:.2f}", f"{q.sd:.3f}", f"{q.sd_90:.3f}", f"{100 * q.left:.1f} %")
+        rows.append((f"{q.name}, {q.unit}", typical, *numbers))
+    print_table(("quantity", "typical", "sd unmeasured", "sd, median", "sd, 90 %", "spread left"), rows)
+    for title, parts in (("without the timing", report.timings), ("without the shell", report.shells)):
+        if parts:
+            shown = [(p.name, str(p.measurements), f"× {p.radius_factor:.2f}") for p in parts[:MOST_PARTS]]
+            print_table((title, "measurements", "sd of the radius"), shown)
+    if len(report.shells) > MOST_PARTS:
+        click.echo(f"The {MOST_PARTS} most valuable shells of {len(report.shells)}; --json lists all.")
+    for caution in report.cautions:
+        click.echo(f"Caution: {caution}", err=True)
+
+
 @main.command()
 @click.argument("name", default="axon")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Default: NAME.safetensors here.")
@@ -301,6 +347,20 @@ def _opened(
 
     scan = Scan.open(dwi, bvals, bvecs, scheme, delta, Delta)
     return scan if preset is None else scan.with_protocol(scan.protocol.with_preset(preset))
+
+
+def _protocol(dwi: Path | None, gradients: dict[str, Any]) -> "Protocol":
+    from napari_remidi.scan import Protocol, open_protocol
+
+    preset = gradients["preset"]
+    if dwi is not None:
+        return _opened(dwi, **gradients).protocol
+    if not any(gradients[name] for name in ("bvals", "bvecs", "scheme")):
+        if preset in PAPER:
+            return Protocol.paper()
+        raise click.UsageError("give a DWI file, --bvals with --bvecs, --scheme, or --preset paper")
+    protocol = open_protocol(**{name: value for name, value in gradients.items() if name != "preset"})
+    return protocol if preset is None else protocol.with_preset(preset)
 
 
 def _voxels(scan: "Scan", voxel: str | None, mask: Path | None) -> list[tuple[int, int, int]]:

@@ -72,6 +72,13 @@ def read_scheme(scheme: Path, affine: Floats, volumes: int) -> Protocol:
     return Protocol.pgse(table[:, 3], table[:, :3], None, None)
 
 
+def entries_of(table: Path) -> int:
+    """How many measurements a file of b-values or a scheme lists; ProtocolError where it is no table."""
+    lines = [line for line in _lines(table) if not line.startswith("#") and not line.upper().startswith("VERSION")]
+    numbers = _numbers(table, lines)
+    return int(numbers.size if 1 in numbers.shape else len(numbers))
+
+
 def _stejskal_tanner(scheme: Path, table: Floats, affine: Floats) -> Protocol:
     """Rows gx gy gz |G| Δ δ TE in T/m and s."""
     strength, longest = table[:, 3].max(), table[:, 4:6].max()

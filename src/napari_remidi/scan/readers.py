@@ -1,18 +1,20 @@
 """The files that say how a scan was made: finding them beside an image, and a protocol from them."""
 
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from napari_remidi.errors import ProtocolError
 from napari_remidi.scan.bids import RecordedTiming, read_bids_timing
-from napari_remidi.scan.gradients import read_fsl, read_scheme
+from napari_remidi.scan.gradients import entries_of, read_fsl, read_scheme
 from napari_remidi.scan.orientation import fsl_to_world
 from napari_remidi.scan.protocol import Protocol
 
 Floats = NDArray[np.float64]
+PathLikeStr = str | PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,42 @@ def read_protocol(files: GradientFiles, affine: Floats, volumes: int) -> Protoco
     if files.sidecar is None or protocol.has_timing:
         return protocol
     return _with_recorded(protocol, read_bids_timing(files.sidecar, volumes))
+
+
+def open_protocol(
+    bvals: PathLikeStr | None = None,
+    bvecs: PathLikeStr | None = None,
+    scheme: PathLikeStr | None = None,
+    delta: ArrayLike | None = None,
+    Delta: ArrayLike | None = None,
+) -> Protocol:
+    """A protocol from gradient files alone; a BIDS sidecar beside them is read too.
+
+    Without the image's affine, the directions of FSL and Camino files may be a rotation or a mirror image of those in
+    the world: right for asking what a protocol can see, wrong for a reconstruction.
+
+    Parameters
+    ----------
+    bvals, bvecs : FSL files, both
+    scheme : a Camino or MRtrix file instead
+    delta, Delta : ms, scalar or (M,), where no file records them, or to overrule it
+
+    Raises
+    ------
+    ProtocolError
+        For files that are missing or cannot be read.
+    """
+    first, second, table = (None if p is None else Path(p).expanduser() for p in (bvals, bvecs, scheme))
+    listed = table or first
+    if listed is None or (table is None and second is None):
+        raise ProtocolError("no gradients: give the b-value and the b-vector file, or a scheme")
+    for path in (listed, second):
+        if path is not None and not path.is_file():
+            raise ProtocolError(f"{path}: no such file")
+    sidecar = listed.with_suffix(".json")
+    files = GradientFiles(first, second, table, sidecar if sidecar.is_file() else None)
+    protocol = read_protocol(files, np.eye(4), entries_of(listed))
+    return protocol if delta is None and Delta is None else protocol.with_timing(delta, Delta)
 
 
 def _with_recorded(protocol: Protocol, timing: RecordedTiming) -> Protocol:
