@@ -187,25 +187,31 @@ def test_what_a_protocol_lacks_is_said_in_a_sentence(protocol: Protocol) -> None
 
 @pytest.mark.slow
 def test_repeated_reconstructions_scatter_as_predicted(prior: Prior, protocol: Protocol) -> None:
-    """One shape, SNR 50, 24 noisy repeats from the truth: the radius' and length's errors against the prediction."""
+    """One shape, SNR 50, 24 noisy repeats, each reconstructed from the truth.
+
+    With covariance C and information F of the data, estimates scatter by C F C: less than C, for they are drawn to the
+    prior's mean.
+    """
     repeats, noise_sd = 24, 0.02
     problem = problem_of(prior, protocol)
-    truth = point_of(problem, 0.5 * np.asarray(prior.exemplars[300]))
+    truth = point_of(problem, 0.5 * prior.exemplars[300])
     errors = ExpectedErrors(problem, noise_sd)
-    found = errors.at(truth)
+    covariance = errors.covariance(truth, problem.jacobian(truth), errors.whole)
+    information = np.linalg.inv(covariance) - np.diag(problem.precision)
+    slopes = measures_of(truth.shape)[1].numpy() @ covariance[problem.latent]
+    expected = np.sqrt(np.diag(slopes @ information @ slopes.T))
+    assert (expected < errors.at(truth).sd[:-1]).all()
+
     rng = np.random.default_rng(0)
     values = []
     for _ in range(repeats):
         noise = noise_sd * rng.standard_normal((2, len(protocol)))
         measured = np.hypot(truth.signal + noise[0], noise[1])
-        for b0, rows in ((protocol.is_b0 & (protocol.Delta == t), protocol.Delta == t) for t in (10.0, 50.0)):
-            measured[rows] /= measured[b0].mean()
+        for Delta in (10.0, 50.0):
+            series = protocol.Delta == Delta
+            measured[series] /= measured[series & protocol.is_b0].mean()
         *_, last = descend(problem, Target(measured, noise_sd, errors.whole.series), truth, 25)
         values.append(measures_of(last.point.shape)[0].numpy())
     scatter = np.std(values, axis=0, ddof=1)
-    # a standard deviation of 24 values is known to 15 %: within 3 of these; the estimate is drawn to the prior's mean,
-    # so it scatters less than the posterior is wide
-    for name in ("radius", "length"):
-        index = [measure.name for measure in errors.measures].index(name)
-        assert 0.55 * found.sd[index] < scatter[index] < 1.45 * found.sd[index]
-        assert abs(np.mean(values, axis=0)[index] - found.values[index]) < 2 * found.sd[index]
+    # a standard deviation of 24 values is known to 15 %: three of these
+    assert scatter / expected == pytest.approx(np.ones(len(MEASURES)), abs=0.45)
