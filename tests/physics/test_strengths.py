@@ -74,6 +74,28 @@ def test_derivatives_are_those_that_each_strength_has_alone(protocol: Protocol, 
         assert float((getattr(by_all, name) - expected).abs().max()) < 1e-8 * float(expected.abs().max())
 
 
+def test_forward_and_adjoint_derivatives_agree_to_double_precision(protocol: Protocol, model: ReducedModel) -> None:
+    generator = torch.Generator().manual_seed(3)
+    mesh = geometry.cylinder(1.5, 10.0, 400)
+    velocities = torch.randn(3, *mesh.points.shape, generator=generator, dtype=torch.float64)
+    tangents = reduced_tangents(Topology.of(mesh.tetrahedra), model, torch.tensor(mesh.points), velocities)
+    blocks = pulse_blocks(protocol.subset(SOME), CPU, torch.float64)
+    weight = torch.randn(len(SOME), generator=generator, dtype=torch.float64)
+    forward = weight @ pgse_sensitivity(model, tangents, blocks, 2.0, exact=True).shape
+    by_model = pgse_gradient(model, blocks, weight, 2.0)
+    adjoint = 2.0 * torch.einsum("ij,pij->p", by_model.decay, tangents.decay)
+    adjoint += torch.einsum("cij,pcij->p", by_model.position, tangents.position)
+    adjoint += tangents.start @ by_model.start + tangents.detect @ by_model.detect
+    torch.testing.assert_close(forward, adjoint, rtol=1e-10, atol=1e-12)
+
+
+def test_what_turns_is_kept_for_each_precision(model: ReducedModel) -> None:
+    directions = torch.eye(3, dtype=torch.float64)
+    twice = [model.turning(directions)[0] for _ in range(2)]
+    assert twice[0] is twice[1]
+    assert model.turning(directions.float())[0].dtype == torch.float32
+
+
 @pytest.mark.parametrize("turn", [0.3, 3.0, 12.0, 60.0])
 def test_as_many_points_as_the_bound_asks_for_keep_it(turn: float) -> None:
     """The bound's worst case: every spin goes from one end to the other."""

@@ -119,16 +119,16 @@ def register_folder(
 ) -> tuple[list[Registration], dict[str, str]]:
     """Register every PLY, STL and OBJ file of a folder, in the order of their names.
 
-    Returns
-    -------
-    registrations : named as the files
-    set_aside : name of every file that could not be read or registered, and the reason
-
     Parameters
     ----------
     folder : of closed surfaces, µm
     tube : the template
     progress : told the share done
+
+    Returns
+    -------
+    registrations : named as the files
+    set_aside : name of every file that could not be read or registered, and the reason
 
     Raises
     ------
@@ -231,7 +231,8 @@ def _started(tube: Tube, target: _Target, along: Floats, highest: int) -> tuple[
     inner = np.ones(len(line), dtype=bool)
     inner[:END] = (line[:END] - caps[0][0]) @ caps[0][1] < 0
     inner[-END:] = (line[-END:] - caps[1][0]) @ caps[1][1] < 0
-    centres = _evenly(np.concatenate([ends[:1], line[inner][2:-2], ends[1:]]), tube.layers)
+    whole = np.concatenate([ends[:1], line[inner][2:-2], ends[1:]])
+    centres = _evenly(whole, whole, tube.layers)
     tangents = _tangents(centres)
     first = np.linalg.svd(tangents[:1])[2][1]
     across = np.empty((2, tube.layers, 3))
@@ -315,7 +316,8 @@ def _fitted(template: _Template, target: _Target, frames: Floats, slope: Floats)
         frames = moved
         if softened == 1.0 and step < SETTLED * target.thickness:
             break
-    return _even_frames(frames)
+    layers = frames.reshape(-1, 3, 3)
+    return _evenly(layers[:, 0], layers, len(layers)).reshape(-1, 3)
 
 
 def _distances(nodes: Floats, tube: Tube, surface: "trimesh.Trimesh") -> tuple[float, float]:
@@ -339,13 +341,7 @@ def _length_along(line: Floats) -> Floats:
     return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
 
 
-def _evenly(line: Floats, count: int) -> Floats:
+def _evenly(line: Floats, values: Floats, count: int) -> Floats:
+    """What is known at the points of a line, (l, ...), at as many evenly spaced along it."""
     along = _length_along(line)
-    return np.asarray(CubicSpline(along, line)(np.linspace(0, along[-1], count)))
-
-
-def _even_frames(frames: Floats) -> Floats:
-    """The same tube, its sections evenly spaced along the line of their centres."""
-    layers = frames.reshape(-1, 3, 3)
-    along = _length_along(layers[:, 0])
-    return np.asarray(CubicSpline(along, layers)(np.linspace(0, along[-1], len(layers)))).reshape(-1, 3)
+    return np.asarray(CubicSpline(along, values)(np.linspace(0, along[-1], count)))

@@ -26,7 +26,7 @@ from napari_remidi.physics.reduction.reduced import ReducedModel
 PHASE_STEP = 0.65  # rad, the largest phase that a Strang step may turn
 LONGEST_STEP = 1.5  # ms; in a long pulse it is diffusion, not the phase, that asks for more
 STEPS = (8, 128)  # fewest and most steps per pulse
-NEGLIGIBLE = 1e-20
+NEGLIGIBLE = 1e-20  # of a magnetisation, what is left of it
 CHUNK_BYTES = 2**28  # of working memory
 
 
@@ -114,8 +114,9 @@ class Pulse:
         if groups * bytes_each <= memory:
             yield self
             return
-        for which in torch.arange(groups, device=self.phase.device).split(max(1, memory // bytes_each)):
-            part = copy.copy(self)
+        chunk = max(1, memory // bytes_each)
+        for first in range(0, groups, chunk):
+            which, part = slice(first, first + chunk), copy.copy(self)
             for known in ("columns", "damping"):
                 part.__dict__.pop(known, None)
             part.block, part.strengths = self.block.part(which), self.strengths.part(which)

@@ -182,7 +182,9 @@ class _Sweep:
         angles = torch.stack([pulse.angles(tau / 2).transpose(1, 2) for tau in steps])  # (2, G, K, r)
         if not forward:
             angles = angles.repeat_interleave(self.readouts, dim=2)
-        cosine, sine = torch.cos(angles), torch.sin(angles)
+        real, imag, sign = (1, 0, -1.0) if forward else (0, 1, 1.0)
+        cosine = torch.cos(angles)
+        phase = (cosine, sign * cosine, torch.sin(angles))
         diffuse = [pulse.diffusion(tau) for tau in steps]
         result = self.forward if forward else self.adjoint
         ends, within = (
@@ -190,7 +192,6 @@ class _Sweep:
             for raw, x in ((self.raw.ends, result.ends), (self.raw.within, result.within))
         )
         spread = begin.new_empty(2, groups, 2 * wide, size)
-        real, imag, sign = (1, 0, -1.0) if forward else (0, 1, 1.0)
 
         def end(step: int, levels: int) -> Tensor:
             """Both levels' states after so many steps, or the finer's, (levels, G, 2, K, r)."""
@@ -206,13 +207,13 @@ class _Sweep:
         at[:, :, real], at[:, :, imag] = begin[:, :, 0].transpose(0, 1), begin[:, :, 1].transpose(0, 1)
         for step in range(fine):
             levels = 2 if step < coarse else 1
-            cos, sin = cosine[:levels], sine[:levels]
+            now = tuple(part[:levels] for part in phase)
             here, inside, there = end(step, levels), between(step, levels), end(step + 1, levels)
-            _turn(here[:, :, real], here[:, :, imag], cos, sin, inside[:, :, 0], inside[:, :, 1], 1.0, sign)
+            _turn(here[:, :, real], here[:, :, imag], now, inside[:, :, 0], inside[:, :, 1], 1.0, sign)
             for level in range(levels):
                 torch.bmm(inside[level].flatten(1, 2), diffuse[level], out=spread[level])
             parts = spread[:levels].unflatten(2, (2, wide))
-            _turn(parts[:, :, 0], parts[:, :, 1], cos, sin, there[:, :, real], there[:, :, imag], sign, 1.0)
+            _turn(parts[:, :, 0], parts[:, :, 1], now, there[:, :, real], there[:, :, imag], sign, 1.0)
         for states, to in ((ends, result.ends), (within, result.within)):
             torch.bmm(states.flatten(1, -2), pulse.axes.transpose(1, 2), out=to.flatten(1, -2))
         return result
@@ -222,10 +223,9 @@ class _Sweep:
         pulse, fine, count = self.pulse, self.steps, len(self.d_start)
         like, size = pulse.position, len(pulse.decay)
         factor = self.share * (2 if pulse.closed else 1)  # v stands for w, too
-        trapezoids = torch.cat(
-            [_trapezoid(fine, self.tau) * factor[0], _trapezoid(fine // 2, 2 * self.tau) * factor[1]]
-        )
-        forward.ends.mul_((trapezoids.to(like)[:, None, None] * pulse.columns[:, None, None])[..., None])
+        rules = [_trapezoid(like, steps, pulse.block.delta / steps) for steps in (fine, fine // 2)]
+        trapezoids = torch.cat([share * rule for share, rule in zip(factor, rules, strict=True)])
+        forward.ends.mul_((trapezoids[:, None, None] * pulse.columns[:, None, None])[..., None])
         levels = (slice(0, fine), slice(fine, None))
         changes = [
             (-share * self._overlap(tau) * self.d_decay).flatten(1)
@@ -311,9 +311,9 @@ def _slots(states: Tensor, fine: int, coarse: int, levels: int) -> Tensor:
     return states[:, fine : coarse + 1 if levels == 2 else fine + 1 : coarse - fine].transpose(0, 1)
 
 
-def _trapezoid(steps: int, tau: float) -> Tensor:
-    """The trapezoidal rule's weights at the ends of the steps, (N + 1,)."""
-    weights = torch.full((steps + 1,), tau)
+def _trapezoid(like: Tensor, steps: int, tau: float) -> Tensor:
+    """The trapezoidal rule's weights at the ends of the steps, (N + 1,), in a tensor's dtype and on its device."""
+    weights = like.new_full((steps + 1,), tau)
     weights[[0, -1]] /= 2
     return weights
 
@@ -321,13 +321,16 @@ def _trapezoid(steps: int, tau: float) -> Tensor:
 def _turn(
     real: Tensor,
     imag: Tensor,
-    cosine: Tensor,
-    sine: Tensor,
+    phase: tuple[Tensor, ...],
     to_real: Tensor,
     to_imag: Tensor,
     given: float,
     wanted: float,
 ) -> None:
-    """(real + i given imag) (cosine − i sine), written as real and wanted · imaginary part."""
+    """(real + i given imag) (cosine − i sine), written as real and wanted · imaginary part.
+
+    `phase` holds the cosine, given · wanted times it, and the sine.
+    """
+    cosine, signed, sine = phase
     torch.mul(real, cosine, out=to_real).addcmul_(imag, sine, value=given)
-    torch.mul(imag, cosine if given == wanted else -cosine, out=to_imag).addcmul_(real, sine, value=-wanted)
+    torch.mul(imag, signed, out=to_imag).addcmul_(real, sine, value=-wanted)

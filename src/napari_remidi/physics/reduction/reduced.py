@@ -44,14 +44,16 @@ class ReducedModel:
     density: Tensor | None
     amount: Tensor
     centre: Tensor
-    _turned: dict[bytes, tuple[Tensor, Tensor]] = field(init=False, repr=False, default_factory=dict)
+    _turned: dict[tuple[bytes, torch.dtype, torch.device], tuple[Tensor, Tensor]] = field(
+        init=False, repr=False, default_factory=dict
+    )
 
     def turning(self, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Eigenvalues (G, r) and eigenvectors (G, r, r) of g·A for gradient directions (G, 3), in their dtype.
 
         Kept for the next call: signal and Jacobian of one shape ask for the same.
         """
-        key = directions.cpu().numpy().tobytes()
+        key = directions.cpu().numpy().tobytes(), directions.dtype, directions.device
         if key not in self._turned:
             if len(self._turned) >= KEPT:
                 self._turned.clear()
