@@ -97,7 +97,7 @@ def test_one_bad_voxel_of_a_mask_does_not_lose_the_others(scan: Path, tmp_path: 
 
 
 def test_simulate_a_mesh(tmp_path: Path) -> None:
-    mesh = Prior.load("axon").decode(np.zeros(16))
+    mesh = Prior.load("axon").decode(np.zeros(24))
     np.savez(tmp_path / "mesh.npz", points=mesh.points, tetrahedra=mesh.tetrahedra)
     done = run("simulate", tmp_path / "mesh.npz", "-o", tmp_path / "signal.tsv", "--device", "cpu")
     assert done.exit_code == 0, done.output
@@ -120,7 +120,7 @@ def test_every_command_explains_itself(command: list[str]) -> None:
 
 
 def inverted(folder: Path) -> Path:
-    mesh = Prior.load("axon").decode(np.zeros(16))
+    mesh = Prior.load("axon").decode(np.zeros(24))
     tetrahedra = np.array(mesh.tetrahedra)
     tetrahedra[:3] = tetrahedra[:3][:, [1, 0, 2, 3]]
     np.savez(folder / "inverted.npz", points=mesh.points, tetrahedra=tetrahedra)

@@ -43,6 +43,24 @@ def dense_jacobian(
     return torch.stack(signals), torch.stack(slopes)
 
 
+def dense_loss_gradient(
+    model: ReducedModel, tangents: ReducedTangents, protocol: Protocol, rows: NDArray, diffusivity: float
+) -> Tensor:
+    """Gradient (P,) of the sum of squared signals: one forward and one backward pass, as first-order descent takes.
+
+    The real exponential between the pulses is taken once for every separation, not for every measurement.
+    """
+    theta = torch.zeros(len(tangents.start), dtype=torch.float64, requires_grad=True)
+    decay = diffusivity * (torch.diag(model.decay.double()) + _moved(theta, tangents.decay))
+    position = model.position.double() + _moved(theta, tangents.position)
+    start, detect = model.start + _moved(theta, tangents.start), model.detect + _moved(theta, tangents.detect)
+    waits = protocol.Delta - protocol.delta
+    between = {wait: torch.linalg.matrix_exp(-float(wait) * decay) for wait in np.unique(waits[rows])}
+    values = [_measured(decay, position, start, detect, protocol, row, between[waits[row]]) for row in rows]
+    (slope,) = torch.autograd.grad(torch.stack(values).square().sum(), theta)
+    return slope
+
+
 def _moved(theta: Tensor, change: Tensor) -> Tensor:
     return torch.tensordot(theta, change.double(), dims=1)
 

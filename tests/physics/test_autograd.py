@@ -43,7 +43,7 @@ def protocol_of(count: int) -> Protocol:
 
 
 def axon(kind: str, seed: int) -> TetMesh:
-    tube, basis = Tube(rings=3, layers=18), SpectralBasis(bend=8, calibre=12, ellipse=2)
+    tube, basis = Tube(rings=3, layers=18), SpectralBasis(bend=8, calibre=12, ellipse=2, slant=2)
     drawn = closed_axon(np.random.default_rng(seed), kind, radius=1.5, length=9.0, beads=2)
     nodes = basis.vertices(torch.as_tensor(basis.coefficients(drawn.fields, math.log(drawn.length))), tube)
     return TetMesh(nodes.numpy(), tube.tetrahedra)

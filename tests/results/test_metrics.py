@@ -6,6 +6,7 @@ import trimesh
 
 from napari_remidi.errors import MeshError
 from napari_remidi.results import chamfer
+from napari_remidi.results.metrics import chamfer_any_rotation
 
 
 def test_concentric_spheres_are_as_far_apart_as_their_radii() -> None:
@@ -40,3 +41,20 @@ def test_points_are_compared_to_points() -> None:
 def test_what_is_no_surface_is_refused(nothing) -> None:
     with pytest.raises(MeshError, match=r"trimesh\.Trimesh|give one with triangles"):
         chamfer(nothing, trimesh.creation.box())
+
+
+@pytest.mark.parametrize("angle", [0.3, 1.6, 3.0])
+def test_any_rotation_forgives_a_turn_and_a_mirror_but_no_other_shape(angle: float) -> None:
+    cone, slimmer = trimesh.creation.cone(2.0, 9.0), trimesh.creation.cone(1.7, 9.0)
+    turn = trimesh.transformations.rotation_matrix(angle, [1, 2, 3])
+    turned = cone.copy().apply_transform(turn)
+    assert chamfer(cone, turned, 1000) > 0.15
+    assert chamfer_any_rotation(cone, turned, 1500) < 0.01
+    assert chamfer_any_rotation(cone, turned.copy().apply_scale(-1), 1500) < 0.01
+    expected = chamfer(cone, slimmer, 1500)
+    assert chamfer_any_rotation(cone, slimmer.apply_transform(turn), 1500) == pytest.approx(expected, rel=0.05)
+
+
+def test_points_have_no_normals_to_turn_a_shape_by() -> None:
+    with pytest.raises(MeshError, match="give two surfaces"):
+        chamfer_any_rotation(np.eye(3), trimesh.creation.box())

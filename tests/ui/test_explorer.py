@@ -12,7 +12,7 @@ from tests.ui.conftest import make_scan
 
 from napari_remidi import Prior
 from napari_remidi.shapes.autoencoder import SpectralAutoEncoder
-from napari_remidi.shapes.training import folded_share
+from napari_remidi.shapes.quality import folded
 from napari_remidi.ui import explorer
 from napari_remidi.ui.explorer import FROM_FILE, PriorExplorer
 from napari_remidi.ui.layers import scan_layer
@@ -148,7 +148,7 @@ def test_moving_a_slider_stops_the_interpolation(widget, qtbot):
 
 def test_a_mesh_that_folds_is_told_and_coloured(widget, viewer, qtbot, prior):
     sound = drawn(viewer).data[2].copy()
-    folding = next(z for z in 1.5 * prior.sample(100, seed=1) if folded_share(prior, z[None]))
+    folding = next(z for z in 3 * prior.draws(100, seed=1) if folded(prior, z[None])[0])
     widget.latent.move(folding, "A test")
     settle(qtbot)
     assert "folds" in widget.message.text()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import chi2
 from torch import Tensor
 
 from napari_remidi.physics.devices import algebra_device
@@ -15,14 +16,14 @@ from napari_remidi.physics.matrices.assembly import Topology
 from napari_remidi.physics.mesh import signed_volumes
 from napari_remidi.physics.reduction.modes import modes_in_basis
 from napari_remidi.physics.reduction.reduced import ReducedModel, ReducedTangents, reduced_model, reduced_tangents
+from napari_remidi.shapes.quality import is_folded
 
 if TYPE_CHECKING:
     from napari_remidi.shapes import Prior
 
 Floats = NDArray[np.float64]
 MODES = {"closed": 60, "open": 100}
-FLAT = 1e-3  # of the mean volume: a thinner element is as good as inverted
-FARTHEST = 7.5  # |z| of a latent: one in 10⁶ of N(0, I) in 16 dimensions lies beyond, and no shape the decoder knows
+BEYOND = 1e-6  # share of N(0, I) that lies farther out than any latent may: the decoder knows no shape there
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +63,12 @@ class Template:
 
     def shape(self, latent: Floats) -> "Shape | None":
         """The shape of a latent, or None where its mesh would fold or the decoder knows nothing."""
-        if np.linalg.norm(latent) > FARTHEST:
+        if latent @ latent > chi2.isf(BEYOND, len(latent)):
             return None
         with torch.no_grad():
             points = self.prior.decode_points(torch.as_tensor(latent, device=self.basis.device))
         points = points - points.mean(dim=0)
-        volumes = signed_volumes(points.cpu().numpy(), np.asarray(self.prior.tetrahedra))
-        if not np.isfinite(volumes).all() or volumes.min() < FLAT * volumes.mean():
+        if is_folded(points.cpu().numpy(), self.prior.tetrahedra):
             return None
         return Shape(self, np.asarray(latent, dtype=np.float64), points)
 

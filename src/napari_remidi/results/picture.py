@@ -102,7 +102,7 @@ def _draw_axon(ax: "Axes", axon: Axon, frame: Floats, reach: Floats) -> None:
     top = max(float(np.quantile(sd, 0.98)), 1e-6)
     norm = Normalize(0, top)
     per_face = sd[np.asarray(axon.surface.faces)].mean(axis=1)
-    _paint(ax, axon.surface, frame, reach, colormaps["viridis"](norm(per_face))[:, :3])
+    paint(ax, axon.surface, frame, reach, colormaps["viridis"](norm(per_face))[:, :3])
     inset = ax.inset_axes((1.0, 0.12, 0.025, 0.76))
     bar = ax.figure.colorbar(ScalarMappable(norm, "viridis"), cax=inset)
     bar.set_label("sd of the surface, µm", fontsize=7, color=INK)
@@ -122,7 +122,7 @@ def _draw_truth(ax: "Axes", panel: Panel, frame: Floats, reach: Floats) -> None:
         ax.set_axis_off()
         return
     truth = _nearer_twin(panel.truth, panel.axon.surface)
-    _paint(ax, truth, frame, reach, np.tile(np.array([0.73, 0.76, 0.80]), (len(truth.faces), 1)))
+    paint(ax, truth, frame, reach, np.tile(np.array([0.73, 0.76, 0.80]), (len(truth.faces), 1)))
     ax.set_title("truth (position and mirror image aside)", fontsize=9, color=INK)
 
 
@@ -158,7 +158,7 @@ def _draw_fit(ax: "Axes", axon: Axon, last: bool) -> None:
     ax.legend(fontsize=6.5, frameon=False, loc="upper left", ncols=3, handlelength=1, columnspacing=1)
 
 
-def _paint(ax: "Axes", surface: "trimesh.Trimesh", frame: Floats, reach: Floats, colours: Floats) -> None:
+def paint(ax: "Axes", surface: "trimesh.Trimesh", frame: Floats, reach: Floats, colours: Floats) -> None:
     """Faces from back to front, lit from above; the long axis across the page."""
     from matplotlib.collections import PolyCollection
 

@@ -1,8 +1,9 @@
 """From a latent to a mesh.
 
 `families` draw axons as fields along a tube, `spectral` writes the fields in the tube's Laplacian eigenfunctions
-and turns them into vertices, `autoencoder` compresses them to a latent distributed as N(0, I), `pod` finds a basis
-for their diffusion modes, `training` makes a `Prior` of all that, and `phantom` makes a small scan of known axons.
+and turns them into vertices, `autoencoder` compresses them to a latent that `gaussian` makes N(0, I), `pod` finds a
+basis for their diffusion modes, `training` makes a `Prior` of all that by a `recipe`, `quality` says what it is worth,
+and `phantom` makes a small scan of known axons.
 """
 
 from importlib import import_module

@@ -1,42 +1,44 @@
-"""The spectral auto-encoder: a linear path through whitened principal components, and a learned residual.
+"""The spectral auto-encoder: a linear path through principal components, a learned residual, and a Gaussian latent.
 
 The linear path alone is PCA in coefficients weighted by how far they move vertices; the residual bends it along the
-families' manifold (bead number and phase, a fan's place). Both are smooth, because an optimiser walks the latent
-with derivatives.
-
-Whitening gives the encoded set unit covariance, but not the radii of N(0, I): a mixture of plain and intricate axons
-has a heavy tail, and a Gaussian prior would call a beaded axon all but impossible. So radii are compressed,
-|z| = stretch · asinh(|whitened|).
+families' manifold (bead number and phase, a fan's place); `gaussian` makes what is encoded N(0, I). All are smooth,
+because an optimiser walks the latent with derivatives.
 """
 
 import torch
 from torch import Tensor, nn
+
+from napari_remidi.shapes.gaussian import Gaussianisation
+from napari_remidi.shapes.spectral import limited
+
+FARTHER = 1.3  # times as far from the mean as any coefficient of the training set
 
 
 class SpectralAutoEncoder(nn.Module):
     """Coefficients (..., C) <-> latent (..., d), distributed as N(0, I) over the families.
 
     Buffers: `mean` (C,) and `scale` (C,), with x = (c − mean) · scale in µm; `axes` (C, d), `spread` (d,): principal
-    axes of x and their standard deviations; `shift` (d,), `whiten` (d, d) and `stretch` (): what makes the encoded set
-    N(0, I).
+    axes of x and their standard deviations; `reach` (C,): how far from the mean a decoded coefficient may be.
     """
 
     mean: Tensor
     scale: Tensor
     axes: Tensor
     spread: Tensor
-    shift: Tensor
-    whiten: Tensor
-    stretch: Tensor
+    reach: Tensor
 
     def __init__(self, coefficients: int, latent: int, width: int = 192) -> None:
         super().__init__()
-        self.latent = latent
-        for name, size in (("mean", coefficients), ("scale", coefficients), ("spread", latent), ("shift", latent)):
+        self.latent, self.width = latent, width
+        for name, size in (
+            ("mean", coefficients),
+            ("scale", coefficients),
+            ("reach", coefficients),
+            ("spread", latent),
+        ):
             self.register_buffer(name, torch.zeros(size))
         self.register_buffer("axes", torch.zeros(coefficients, latent))
-        self.register_buffer("whiten", torch.eye(latent))
-        self.register_buffer("stretch", torch.ones(()))
+        self.gaussian = Gaussianisation(latent)
         self.encoder = _residual(coefficients, width, latent)
         self.decoder = _residual(latent, width, coefficients)
 
@@ -45,6 +47,7 @@ class SpectralAutoEncoder(nn.Module):
         """Set the linear path to the principal components of a training set, (N, C)."""
         self.mean.copy_(coefficients.mean(dim=0))
         self.scale.copy_(scale)
+        self.reach.copy_(FARTHER * (coefficients - self.mean).abs().amax(dim=0).clamp_min(1e-3))
         x = (coefficients - self.mean) * self.scale
         _, values, vectors = torch.linalg.svd(x, full_matrices=False)
         self.axes.copy_(vectors[: self.latent].T)
@@ -52,33 +55,34 @@ class SpectralAutoEncoder(nn.Module):
 
     def encode(self, coefficients: Tensor) -> Tensor:
         """Coefficients (..., C) -> latent (..., d)."""
-        white = (self.raw(coefficients) - self.shift) @ self.whiten
-        radius = _norm(white)
-        return white * (self.stretch * torch.asinh(radius) / radius)
+        return self.gaussian(self.raw(coefficients))
 
     def raw(self, coefficients: Tensor) -> Tensor:
-        """The latent before whitening."""
+        """The latent before it is made Gaussian."""
         x = (coefficients - self.mean) * self.scale
         return (x @ self.axes) / self.spread + self.encoder(x / self.spread[0])
 
     def decode(self, latent: Tensor) -> Tensor:
         """Latent (..., d) -> coefficients (..., C)."""
-        radius = _norm(latent)
-        white = latent * (torch.sinh(radius / self.stretch) / radius)
-        return self.from_raw(torch.linalg.solve(self.whiten.T, white[..., None])[..., 0] + self.shift)
+        return self.from_raw(self.gaussian.inverse(latent))
 
     def from_raw(self, raw: Tensor) -> Tensor:
-        """Coefficients of a latent before whitening."""
+        """Coefficients of a latent before it is made Gaussian."""
         x = (raw * self.spread) @ self.axes.T + self.spread[0] * self.decoder(raw)
-        return x / self.scale + self.mean
+        change = x / self.scale
+        return change * limited(change.abs(), self.reach) + self.mean
 
 
-def _norm(latent: Tensor) -> Tensor:
-    """Length of latents, (..., 1), smooth and never zero."""
-    return (latent.square().sum(dim=-1, keepdim=True) + 1e-6).sqrt()
+class _Nothing(nn.Module):
+    """No residual: the linear path alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.zeros((), dtype=x.dtype, device=x.device)
 
 
-def _residual(inputs: int, width: int, outputs: int) -> nn.Sequential:
+def _residual(inputs: int, width: int, outputs: int) -> nn.Module:
+    if not width:
+        return _Nothing()
     last = nn.Linear(width, outputs)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_remidi.scan import Scan
 
 FINE = Tube(rings=3, layers=85, sectors=24)
-FINE_BASIS = SpectralBasis(bend=24, calibre=40, ellipse=4)
+FINE_BASIS = SpectralBasis(bend=24, calibre=40, ellipse=8, slant=24)
 SHAPE = (4, 3, 1)
 VOXEL_MM = (2.0, 2.0, 2.0)
 S0 = 1000.0

@@ -22,12 +22,13 @@ from napari_remidi.files import write_whole
 from napari_remidi.physics import TetMesh
 from napari_remidi.shapes.autoencoder import SpectralAutoEncoder
 from napari_remidi.shapes.fitting import fitted_fields
+from napari_remidi.shapes.quality import folded
 from napari_remidi.shapes.spectral import SpectralBasis
 from napari_remidi.shapes.tube import Tube
 
 Floats = NDArray[np.float64]
 SHIPPED = ("axon", "axon-open")
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,11 +98,14 @@ class Prior:
         network = self._networks(latent.dtype, latent.device)
         return self.basis.vertices(network.decode(latent), self.tube)
 
+    def nodes(self, latent: ArrayLike) -> Floats:
+        """Nodes of a latent, (d,) -> (n, 3) µm, whether they fold or not."""
+        with torch.no_grad():
+            return self.decode_points(torch.as_tensor(np.asarray(latent, dtype=np.float64))).numpy()
+
     def decode(self, latent: ArrayLike) -> TetMesh:
         """The mesh of a latent, (d,); MeshError where it folds."""
-        with torch.no_grad():
-            points = self.decode_points(torch.as_tensor(np.asarray(latent, dtype=np.float64)))
-        return TetMesh(points.numpy(), self.tetrahedra)
+        return TetMesh(self.nodes(latent), self.tetrahedra)
 
     def encode(self, points: ArrayLike) -> Floats:
         """Latent of a mesh in the template's node order, (n, 3) µm -> (d,)."""
@@ -117,9 +121,21 @@ class Prior:
         with torch.no_grad():
             return network.encode(torch.as_tensor(np.asarray(coefficients, dtype=np.float64))).numpy()
 
-    def sample(self, count: int, seed: int = 0) -> Floats:
-        """Draws of the latent, (count, d)."""
+    def draws(self, count: int, seed: int = 0) -> Floats:
+        """Draws of N(0, I), (count, d), whatever they decode to."""
         return np.random.default_rng(seed).standard_normal((count, self.latent_dim))
+
+    def sample(self, count: int, seed: int = 0) -> Floats:
+        """Draws of the latent, (count, d), none of which folds: one that would is brought nearer to the mean."""
+        return np.array([self.guarded(latent) for latent in self.draws(count, seed)]).reshape(count, self.latent_dim)
+
+    def guarded(self, latent: ArrayLike) -> Floats:
+        """A latent, (d,), or the farthest point towards the mean whose mesh does not fold."""
+        latent = np.asarray(latent, dtype=np.float64)
+        for share in np.linspace(1, 0, 21):
+            if not folded(self, share * latent[None])[0]:
+                break
+        return np.asarray(share * latent)
 
     @cached_property
     def content_hash(self) -> str:
@@ -157,9 +173,9 @@ def _config(prior: Prior) -> dict[str, Any]:
         "format": FORMAT,
         "ends": prior.ends,
         "tube": [tube.rings, tube.layers, tube.sectors],
-        "basis": [basis.bend, basis.calibre, basis.ellipse, basis.length],
+        "basis": [basis.bend, basis.calibre, basis.ellipse, basis.slant, basis.length],
         "latent": prior.latent_dim,
-        "width": prior.network.encoder[0].out_features,
+        "width": prior.network.width,
     }
 
 

@@ -1,13 +1,10 @@
-"""The spectral representation: an axon as a few cosine coefficients of its centreline's direction and its calibre.
+"""The spectral representation: an axon as a few cosine coefficients of the fields along its centreline.
 
 The Laplacian's eigenfunctions on the reference tube's surface are cos(jπs) cos(mθ) and cos(jπs) sin(mθ): a cosine
-series along the axis, a Fourier series around it. Two kinds of field are written in them:
-
-- the centreline's direction, two angles a(s), b(s) of the rotation that takes +z to the tangent (m = 0);
-- the logarithm of the radius (m = 0, and m = 2 for elliptic sections); and the logarithm of the length.
-
-Vertices follow in closed form. A linear basis of vertex positions folds on a fifth of its draws; these fields
-cannot, unless a bend is sharper than the radius.
+series along the axis, a Fourier series around it. The fields of `sections` are written in them: the directions of
+centreline and sections (m = 0 and 1), the logarithm of the radius (m = 0) and the ellipse (m = 2); and the logarithm of
+the length. Vertices follow in closed form. A linear basis of vertex positions folds on a fifth of its draws; these
+fields can only where sections turn faster than they advance, and there the radius is limited.
 """
 
 from dataclasses import dataclass
@@ -21,6 +18,12 @@ from torch import Tensor
 from napari_remidi.shapes.tube import Tube
 
 Floats = NDArray[np.float64]
+FASTEST, TEMPLATE = 0.3, 41  # rad, from one section to the next, of so many
+FURTHEST_TURN = 2.7  # rad, of a direction from the axis: at π its frame is not defined
+FLATTEST = 0.8  # of an ellipse, half the logarithm of its axes' ratio
+STEEPEST = 1.5  # rad, the largest slant of a section
+MEETING = 0.9  # of the radius at which sections meet, the largest radius
+SHARP = 24  # a limit changes what is three quarters of it by a part in 20,000
 
 
 @dataclass(frozen=True)
@@ -29,27 +32,29 @@ class SpectralBasis:
 
     Attributes
     ----------
-    bend, calibre, ellipse : number of cosine orders of a and b, of log radius, of its cos 2θ and sin 2θ parts
+    bend, calibre, ellipse, slant : number of cosine orders of a and b, of log radius, of c and s, of p and q
     length : µm, or None where it is a coefficient
     """
 
     bend: int
     calibre: int
     ellipse: int
+    slant: int
     length: float | None = None
 
     @property
     def size(self) -> int:
         """Number of coefficients C."""
-        return 2 * self.bend + self.calibre + 2 * self.ellipse + (self.length is None)
+        return sum(self.parts)
 
     @property
     def parts(self) -> tuple[int, ...]:
-        """Lengths of the parts a, b, calibre, cos 2θ, sin 2θ, length."""
-        return (self.bend, self.bend, self.calibre, self.ellipse, self.ellipse, int(self.length is None))
+        """Lengths of the parts a, b, log radius, c, s, p, q, length."""
+        pairs = (self.bend, self.bend, self.calibre, self.ellipse, self.ellipse, self.slant, self.slant)
+        return (*pairs, int(self.length is None))
 
     def coefficients(self, fields: Floats, log_length: float) -> Floats:
-        """Cosine coefficients of a, b, log radius, cos 2θ, sin 2θ sampled along the axis: (5, S) -> (C,)."""
+        """Cosine coefficients of fields sampled along the centreline: (7, S) -> (C,)."""
         series = []
         for values, orders in zip(fields, self.parts, strict=False):
             series.append(_fit(fields.shape[1], orders) @ values)
@@ -61,12 +66,13 @@ class SpectralBasis:
         order = np.arange(max(self.parts))
         bend = length / (np.pi * np.maximum(order, 0.5)) / np.sqrt(2)
         calibre = np.where(order == 0, 1.0, np.sqrt(0.5)) * radius
-        parts = [bend, bend, calibre, calibre / np.sqrt(2), calibre / np.sqrt(2), np.array([length / np.sqrt(12)])]
+        parts = [bend, bend, calibre, calibre, calibre, calibre / np.sqrt(2), calibre / np.sqrt(2)]
+        parts.append(np.array([length / np.sqrt(12)]))
         return np.concatenate([values[:count] for values, count in zip(parts, self.parts, strict=True)])
 
     def vertices(self, coefficients: Tensor, tube: Tube) -> Tensor:
         """Nodes of the tube, (..., C) -> (..., n, 3) µm: node mean at the origin, end to end along z."""
-        a, b, calibre, cosine, sine, log_length = coefficients.split(self.parts, dim=-1)
+        a, b, calibre, cosine, sine, p, q, log_length = coefficients.split(self.parts, dim=-1)
         dtype, device = coefficients.dtype, coefficients.device
         along = np.linspace(0, 1, tube.layers)
 
@@ -74,18 +80,26 @@ class SpectralBasis:
             basis = torch.as_tensor(_cosines(along, series.shape[-1]).T, dtype=dtype, device=device)
             return series @ basis
 
-        tangent = _tangents(sampled(a), sampled(b))
+        bend, slant = torch.stack([sampled(a), sampled(b)]), torch.stack([sampled(p), sampled(q)])
+        gentle = limited(_fastest(bend - slant) + _fastest(slant) / 4, FASTEST * (TEMPLATE - 1))
+        bend, slant = _within(gentle * bend, FURTHEST_TURN), _within(gentle * slant, STEEPEST)
+        tangent = _directions(bend)
         length = torch.exp(log_length) if self.length is None else torch.full_like(a[..., :1], self.length)
         centre = _integrated(tangent) * (length / (tube.layers - 1))[..., None]
         chord = centre[..., -1, :] - centre[..., 0, :]
         upright = _to_z(chord / chord.norm(dim=-1, keepdim=True))
-        first, second = _frame(tangent)
+        normal = _directions(_within(bend - slant, FURTHEST_TURN))
+        first, second = _frame(normal)
+        cosine, sine = _within(torch.stack([sampled(cosine), sampled(sine)]), FLATTEST)
+        size = torch.sqrt(cosine * cosine + sine * sine + 1e-12)
+        radius = torch.exp(sampled(calibre))
+        radius = radius * limited(radius * torch.exp(size), _widest(centre, normal))
         rho, angle = (torch.as_tensor(x, dtype=dtype, device=device) for x in tube.section.T)
-        log_radius = sampled(calibre)[..., None] + sampled(cosine)[..., None] * torch.cos(2 * angle)
-        log_radius = log_radius + sampled(sine)[..., None] * torch.sin(2 * angle)
-        reach = (rho * torch.exp(log_radius))[..., None]
-        around = torch.cos(angle)[:, None] * first[..., None, :] + torch.sin(angle)[:, None] * second[..., None, :]
-        nodes = (centre[..., None, :] + reach * around).flatten(-3, -2)
+        along_first, along_second = _stretched(
+            radius, cosine, sine, size, rho * torch.cos(angle), rho * torch.sin(angle)
+        )
+        offset = along_first[..., None] * first[..., None, :] + along_second[..., None] * second[..., None, :]
+        nodes = (centre[..., None, :] + offset).flatten(-3, -2)
         nodes = nodes @ upright.transpose(-1, -2)
         return nodes - nodes.mean(dim=-2, keepdim=True)
 
@@ -99,7 +113,45 @@ def _fit(samples: int, orders: int) -> Floats:
     return np.asarray(np.linalg.pinv(_cosines(np.linspace(0, 1, samples), orders)), dtype=np.float64)
 
 
-def _tangents(a: Tensor, b: Tensor) -> Tensor:
+def limited(size: Tensor, limit: Tensor | float) -> Tensor:
+    """By what to multiply a size for it to stay below a limit: one where it is well below."""
+    share = size / limit
+    larger = share.clamp_min(1)  # of share and one: its powers neither overflow nor vanish
+    return (larger**-SHARP + (share / larger) ** SHARP) ** (-1 / SHARP) / larger
+
+
+def _fastest(angles: Tensor) -> Tensor:
+    """The fastest change of two angles from layer to layer, smoothly, (2, ..., layers) -> (..., 1) rad per length."""
+    change = angles.diff(dim=-1).square().sum(dim=0).add(1e-4).sqrt()
+    return change.pow(8).sum(dim=-1, keepdim=True).pow(1 / 8) * change.shape[-1]
+
+
+def _widest(centre: Tensor, normal: Tensor) -> Tensor:
+    """Radius at which a section would meet its neighbours' planes, (..., layers) µm, from centres and normals."""
+    step, before, after = centre[..., 1:, :] - centre[..., :-1, :], normal[..., :-1, :], normal[..., 1:, :]
+    chord = (after - before).square().sum(dim=-1).add(1e-12)  # 2 sin of half the angle, squared
+    sine = (chord * (1 - chord / 4).clamp_min(1e-6)).sqrt()
+    ahead, behind = (MEETING * ((step * n).sum(dim=-1).clamp_min(1e-6) / sine) for n in (after, before))
+    ahead, behind = torch.cat([ahead, ahead[..., -1:]], dim=-1), torch.cat([behind[..., :1], behind], dim=-1)
+    return torch.minimum(ahead, behind)
+
+
+def _stretched(
+    radius: Tensor, cosine: Tensor, sine: Tensor, size: Tensor, x: Tensor, y: Tensor
+) -> tuple[Tensor, Tensor]:
+    """r exp [[c, s], [s, −c]] applied to the points of a section: (..., layers) and (s,) -> (..., layers, s) twice."""
+    even, odd = (radius * torch.cosh(size))[..., None], radius * torch.sinh(size) / size
+    c, s = (odd * cosine)[..., None], (odd * sine)[..., None]
+    return even * x + c * x + s * y, even * y + s * x - c * y
+
+
+def _within(pair: Tensor, limit: float) -> Tensor:
+    """Two components, (2, ...), their length kept below a limit."""
+    return pair * limited(pair.square().sum(dim=0).add(1e-12).sqrt(), limit)
+
+
+def _directions(angles: Tensor) -> Tensor:
+    a, b = angles
     angle = torch.sqrt(a * a + b * b + 1e-12)
     ratio = torch.sinc(angle / torch.pi)
     return torch.stack([a * ratio, b * ratio, torch.cos(angle)], dim=-1)

@@ -1,209 +1,204 @@
-"""How the shipped priors are made: families -> coefficients -> auto-encoder -> examples and modes."""
+"""How a prior is made: axons -> coefficients -> auto-encoder -> examples and modes. Can be stopped and gone on with."""
 
+import hashlib
+import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as safetensors_bytes
+from torch import Tensor
 
 from napari_remidi.errors import PriorError
-from napari_remidi.physics.mesh import signed_volumes
-from napari_remidi.shapes.autoencoder import SpectralAutoEncoder
-from napari_remidi.shapes.families import AxonFields, closed_axon, open_axon
+from napari_remidi.files import write_whole
+from napari_remidi.shapes.families import closed_axon, open_axon
+from napari_remidi.shapes.fitting import fitted_fields
+from napari_remidi.shapes.learning import Learner
 from napari_remidi.shapes.pod import pod_basis
 from napari_remidi.shapes.prior import Prior
-from napari_remidi.shapes.spectral import SpectralBasis
-from napari_remidi.shapes.tube import Tube
+from napari_remidi.shapes.quality import is_folded, measured
+from napari_remidi.shapes.recipe import Recipe
 
 Floats = NDArray[np.float64]
 Progress = Callable[[str, float], None]
-HELD_OUT = 2000
-FOLDED = 1e-3  # of the mean volume, the thinnest element allowed
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What makes one prior."""
-
-    ends: str
-    tube: Tube
-    basis: SpectralBasis
-    draw: Callable[[np.random.Generator], AxonFields]
-    modes: int
-    pod_shapes: int
-    pod_size: int
-    latent: int = 16
-    axons: int = 30_000
-    steps: int = 6000
-    exemplars: int = 512
-
-
-RECIPES = {
-    "axon": Recipe("closed", Tube(3, 41), SpectralBasis(13, 25, 4), closed_axon, 72, 120, 220),
-    "axon-open": Recipe("open", Tube(2, 81), SpectralBasis(24, 41, 4, 100.0), open_axon, 110, 100, 280),
-}
+FEW = 1000  # shapes: fewer train no network
+AT_ONCE = 200  # axons
+CHECK_EVERY = 500  # steps between validations; a checkpoint is written at each
 
 
 def train(
-    name: str = "axon",
+    recipe: str | Recipe = "axon",
     out: str | PathLike[str] | None = None,
     seed: int = 0,
     progress: Progress = lambda what, done: None,
-    recipe: Recipe | None = None,
+    resume: bool = True,
 ) -> Prior:
     """Make a prior, and write it where `out` says.
 
     Parameters
     ----------
-    name : "axon" or "axon-open"; any name where a recipe is given
-    out : path of the .safetensors file to write, or None
-    seed : of every random draw; the same seed makes the same prior on the same machine
-    progress : told what is done and its share, 0 to 1
-    recipe : sizes and family; by default the shipped prior's
+    recipe : "axon", "axon-open", or a Recipe
+    out : path of the .safetensors file to write, or None; a checkpoint lies beside it until it is complete
+    seed : of a shipped prior's recipe; a Recipe has its own
+    progress : told what is done and its share, 0 to 1; an exception that it raises stops the training
+    resume : go on from the checkpoint of a training that was stopped, where there is one of the same recipe
 
     Raises
     ------
     PriorError
-        For a name without a recipe.
+        For a name without a recipe, or fewer shapes than the latent has dimensions.
     """
-    chosen = recipe or RECIPES.get(name)
-    if chosen is None:
-        raise PriorError(f"there is no recipe for prior {name!r}: choose {' or '.join(map(repr, RECIPES))}")
+    recipe = Recipe.named(recipe, seed) if isinstance(recipe, str) else recipe
     began = time.perf_counter()
-    rng = np.random.default_rng(seed)
-    coefficients, kinds = _drawn(chosen, chosen.axons + HELD_OUT, rng, progress)
-    train_set, held_out = coefficients[:-HELD_OUT], coefficients[-HELD_OUT:]
-    network = _fitted(chosen, train_set, seed, progress)
+    checkpoint = _Checkpoint(Path(out).with_suffix(".checkpoint") if out is not None else None, recipe)
+    state = checkpoint.read() if resume else None
+    if state is None:
+        axons = drawn(recipe, progress) if recipe.family != "surfaces" else registered(recipe, progress)
+    else:
+        axons = Axons(state["axons"].numpy(), **checkpoint.notes)
+    recipe = _within_means(recipe, len(axons.coefficients))
+    train_set, held_out = np.split(axons.coefficients, [len(axons.coefficients) - recipe.held_out])
+    learner = Learner(recipe, torch.as_tensor(train_set, dtype=torch.float32))
+    if state is not None:
+        learner.restore(state)
+    _learn(learner, torch.as_tensor(held_out, dtype=torch.float32), axons, checkpoint, progress)
+    nothing = np.zeros((1, 1))
     prior = Prior(
-        name, chosen.ends, chosen.tube, chosen.basis, network, np.zeros((1, 1), np.float32), np.zeros((1, 1)), {}
+        recipe.name, recipe.ends, recipe.tube, recipe.basis, learner.finished(), nothing.astype(np.float32), nothing, {}
     )
-    picked = _most_different(train_set[:6000], chosen.basis.scale(), chosen.exemplars)
+    picked = _most_different(train_set[:6000], recipe.basis.scale(), recipe.exemplars)
     exemplars = prior.encode_coefficients(train_set[picked])
-    shapes = [_nodes(chosen, c) for c in train_set[-chosen.pod_shapes :]]
-    pod = pod_basis(shapes, chosen.tube, chosen.modes, chosen.pod_size, lambda done: progress("modes", done))
+    shapes = [recipe.basis.vertices(torch.as_tensor(c), recipe.tube).numpy() for c in train_set[-recipe.pod_shapes :]]
+    pod = pod_basis(shapes, recipe.tube, recipe.modes, recipe.pod_size, lambda done: progress("modes", done))
     provenance = {
-        "seed": seed,
-        "family": chosen.ends,
-        "axons": chosen.axons,
-        "metrics": {**_metrics(prior, held_out, kinds[-HELD_OUT:]), "seconds": round(time.perf_counter() - began, 1)},
+        "recipe": recipe.settings(),
+        "left_out": axons.left_out,
+        "steps": learner.step,
+        "metrics": measured(prior, held_out, axons.kinds[-recipe.held_out :]),
+        "seconds": round(time.perf_counter() - began),
     }
-    prior = Prior(name, chosen.ends, chosen.tube, chosen.basis, network, pod, exemplars, provenance)
+    prior = Prior(recipe.name, recipe.ends, recipe.tube, recipe.basis, prior.network, pod, exemplars, provenance)
     if out is not None:
         prior.save(out)
+    checkpoint.remove()
     return prior
 
 
-def vertex_errors(prior: Prior, coefficients: Floats) -> Floats:
-    """Mean distance of the nodes of encoded and decoded axons from their own, (N,) µm."""
-    latents = torch.as_tensor(prior.encode_coefficients(coefficients))
-    errors = []
-    with torch.no_grad():
-        for start in range(0, len(coefficients), 100):
-            part = slice(start, start + 100)
-            decoded = prior.decode_points(latents[part])
-            truth = prior.basis.vertices(torch.as_tensor(coefficients[part]), prior.tube)
-            errors.append((decoded - truth).norm(dim=-1).mean(dim=-1).numpy())
-    return np.concatenate(errors)
+@dataclass(frozen=True, eq=False)
+class Axons:
+    """What a prior learns from.
+
+    Attributes
+    ----------
+    coefficients : (N, C)
+    kinds : of each, the family or the file's name
+    left_out : how many of a kind fold on the template, or why a file is not used
+    """
+
+    coefficients: Floats
+    kinds: list[str]
+    left_out: dict[str, int | str]
 
 
-def folded_share(prior: Prior, latents: Floats) -> float:
-    """Share of latents whose mesh has an inverted or sliver tetrahedron."""
-    folded = 0
-    for latent in latents:
-        with torch.no_grad():
-            volumes = signed_volumes(prior.decode_points(torch.as_tensor(latent)).numpy(), prior.tetrahedra)
-        folded += bool(volumes.min() < FOLDED * volumes.mean())
-    return folded / len(latents)
-
-
-def _drawn(recipe: Recipe, count: int, rng: np.random.Generator, progress: Progress) -> tuple[Floats, list[str]]:
+def drawn(recipe: Recipe, progress: Progress = lambda what, done: None) -> Axons:
+    """Axons of a recipe's family; those that fold on its template are left out and counted."""
+    rng = np.random.default_rng(recipe.seed)
+    draw, basis, tube = open_axon if recipe.family == "open" else closed_axon, recipe.basis, recipe.tube
     rows: list[Floats] = []
     kinds: list[str] = []
-    while len(rows) < count:
-        axon = recipe.draw(rng)
-        rows.append(recipe.basis.coefficients(axon.fields, np.log(axon.length)))
-        kinds.append(axon.kind)
-        if len(rows) % 1000 == 0:
-            progress("axons", len(rows) / count)
-    return np.array(rows), kinds
+    left_out: dict[str, int | str] = {}
+    wanted = recipe.axons + recipe.held_out
+    while len(rows) < wanted:
+        axons = [draw(rng) for _ in range(min(AT_ONCE, wanted - len(rows)))]
+        found = np.array([basis.coefficients(axon.fields, np.log(axon.length)) for axon in axons])
+        meshes = basis.vertices(torch.as_tensor(found), tube).numpy()
+        for axon, row, points in zip(axons, found, meshes, strict=True):
+            if is_folded(points, tube.tetrahedra):
+                left_out[axon.kind] = int(left_out.get(axon.kind, 0)) + 1
+                continue
+            rows.append(row)
+            kinds.append(axon.kind)
+        progress("axons", len(rows) / wanted)
+    return Axons(np.array(rows), kinds, left_out)
 
 
-def _fitted(recipe: Recipe, coefficients: Floats, seed: int, progress: Progress) -> SpectralAutoEncoder:
-    torch.manual_seed(seed)
-    data = torch.as_tensor(coefficients, dtype=torch.float32)
-    scale = torch.as_tensor(recipe.basis.scale(), dtype=torch.float32)
-    network = SpectralAutoEncoder(data.shape[1], recipe.latent)
-    network.fit_linear(data, scale)
-    weight = _vertex_weight(recipe.basis, data)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=recipe.steps)
-    for step in range(recipe.steps):
-        rows = torch.randint(len(data), (1024,))
-        raw = network.raw(data[rows])
-        noisy = raw + 0.03 * torch.randn_like(raw)
-        misfit = ((network.from_raw(noisy) - data[rows]) * weight[rows]).square().sum(dim=1)
-        loss = torch.sqrt(misfit + 1e-4).mean() + 0.3 * _distance_from_normal(raw)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        if step % 100 == 99:
-            progress("auto-encoder", (step + 1) / recipe.steps)
-    _whiten(network, data)
-    return network.eval()
+def registered(recipe: Recipe, progress: Progress = lambda what, done: None) -> Axons:
+    """One's own surfaces, registered to the template, in a random order."""
+    from napari_remidi.shapes.registration import register_folder
+
+    found, left_out = register_folder(recipe.surfaces, recipe.tube, lambda done: progress("surfaces", done))
+    if len(found) <= recipe.latent + 1:
+        reasons = "".join(f"; {name}: {reason}" for name, reason in list(left_out.items())[:3])
+        raise PriorError(
+            f"{recipe.surfaces}: {len(found)} surfaces can be used and a latent of {recipe.latent} dimensions needs "
+            f"{recipe.latent + 2}; add surfaces or set a smaller latent{reasons}"
+        )
+    order = np.random.default_rng(recipe.seed).permutation(len(found))
+    fields = [fitted_fields(found[index].points, recipe.tube) for index in order]
+    rows = [recipe.basis.coefficients(axon.fields, np.log(axon.length)) for axon in fields]
+    return Axons(np.array(rows), [found[index].name for index in order], dict(left_out))
 
 
-def _vertex_weight(basis: SpectralBasis, coefficients: torch.Tensor) -> torch.Tensor:
-    """µm per unit of every coefficient for each axon, so that the loss is about the mean distance of its vertices.
-
-    Thin axons count for somewhat more than their micrometres.
-    """
-    *_, calibre, _, _, log_length = coefficients.split(basis.parts, dim=1)
-    radius = torch.exp(calibre[:, :1])
-    length = torch.exp(log_length) if basis.length is None else torch.full_like(radius, basis.length)
-    unit = torch.as_tensor(basis.scale(1.0, 1.0), dtype=coefficients.dtype)
-    if basis.length is not None:
-        unit[: 2 * basis.bend] /= basis.length
-    bends, lengths = 2 * basis.bend, int(basis.length is None)
-    factor = torch.cat(
-        [
-            length.expand(-1, bends),
-            radius.expand(-1, basis.size - bends - lengths),
-            *([length] if lengths else []),
-        ],
-        dim=1,
-    )
-    return unit * factor / radius.sqrt()
+def _within_means(recipe: Recipe, count: int) -> Recipe:
+    """A recipe for so many shapes: a tenth held out, and a linear basis where there are few."""
+    if recipe.family != "surfaces":
+        return recipe
+    held_out = max(1, min(count // 10, count - recipe.latent - 1))
+    return replace(recipe, axons=count - held_out, held_out=held_out, width=recipe.width if count >= FEW else 0)
 
 
-def _distance_from_normal(raw: torch.Tensor) -> torch.Tensor:
-    """Sliced Wasserstein distance of a batch, (N, d), from N(0, I)."""
-    directions = torch.randn(raw.shape[1], 64)
-    projected = (raw @ (directions / directions.norm(dim=0))).sort(dim=0).values
-    levels = (torch.arange(len(raw)) + 0.5) / len(raw)
-    normal = torch.special.ndtri(levels)[:, None]
-    return (projected - normal).square().mean()
+def _learn(learner: Learner, validation: Tensor, axons: Axons, checkpoint: "_Checkpoint", progress: Progress) -> None:
+    """Train to the end, or until the validation error has not improved for `patience` checks."""
+    best, since = float("inf"), 0
+    while learner.step < learner.steps and since < learner.recipe.patience:
+        learner.advance(CHECK_EVERY)
+        error = learner.error(validation)
+        best, since = (error, 0) if error < best else (best, since + 1)
+        checkpoint.write({**learner.state(), "axons": torch.as_tensor(axons.coefficients)}, axons)
+        progress("auto-encoder", learner.step / learner.steps)
 
 
-@torch.no_grad()
-def _whiten(network: SpectralAutoEncoder, data: torch.Tensor) -> None:
-    """Give the encoded set zero mean, unit variance and the mean square radius of N(0, I), along axes ordered by how
-    far they move vertices.
-    """
-    raw = network.raw(data)
-    network.shift.copy_(raw.mean(dim=0))
-    values, vectors = torch.linalg.eigh(torch.cov(raw.T))
-    whiten = vectors / values.sqrt()
-    back = torch.linalg.inv(whiten)
-    jacobian = torch.func.jacfwd(network.from_raw)(network.shift) * network.scale[:, None]
-    _, _, order = torch.linalg.svd(jacobian @ back.T)
-    network.whiten.copy_(whiten @ order.T)
-    radius = (raw - network.shift) @ network.whiten
-    network.stretch.copy_((raw.shape[1] / torch.asinh(radius.norm(dim=1)).square().mean()).sqrt())
+class _Checkpoint:
+    """A training that is under way, in a file; a path of None keeps nothing."""
+
+    def __init__(self, path: Path | None, recipe: Recipe) -> None:
+        self.path = path
+        self.recipe = hashlib.sha256(json.dumps(recipe.settings(), sort_keys=True).encode()).hexdigest()
+        self.notes: dict[str, Any] = {}
+
+    def read(self) -> dict[str, Tensor] | None:
+        """What was written for the same recipe, or None."""
+        if self.path is None or not self.path.is_file():
+            return None
+        try:
+            with safe_open(self.path, "pt") as file:
+                notes = json.loads((file.metadata() or {})["notes"])
+                if notes.pop("recipe") != self.recipe:
+                    return None
+                self.notes = notes
+                return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (SafetensorError, KeyError, ValueError, OSError):
+            return None
+
+    def write(self, state: dict[str, Tensor], axons: Axons) -> None:
+        """Replace what is there."""
+        if self.path is None:
+            return
+        notes = {"recipe": self.recipe, "kinds": axons.kinds, "left_out": axons.left_out}
+        content = safetensors_bytes({k: v.contiguous() for k, v in state.items()}, {"notes": json.dumps(notes)})
+        write_whole(self.path, lambda file: file.write(content))
+
+    def remove(self) -> None:
+        """Nothing is under way any more."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
 
 
 def _most_different(coefficients: Floats, scale: Floats, count: int) -> list[int]:
@@ -212,25 +207,7 @@ def _most_different(coefficients: Floats, scale: Floats, count: int) -> list[int
     x = x / np.sqrt(np.abs(x).mean())
     picked = [int(np.argmin((x**2).sum(axis=1)))]
     nearest = ((x - x[picked[0]]) ** 2).sum(axis=1)
-    while len(picked) < count:
+    while len(picked) < min(count, len(x)):
         picked.append(int(nearest.argmax()))
         nearest = np.minimum(nearest, ((x - x[picked[-1]]) ** 2).sum(axis=1))
     return picked
-
-
-def _nodes(recipe: Recipe, coefficients: Floats) -> Floats:
-    return recipe.basis.vertices(torch.as_tensor(coefficients), recipe.tube).numpy()
-
-
-def _metrics(prior: Prior, held_out: Floats, kinds: list[str]) -> dict[str, float]:
-    errors = vertex_errors(prior, held_out)
-    by_kind = {
-        f"vertex_error_{kind}_um": round(float(errors[np.array(kinds) == kind].mean()), 4)
-        for kind in sorted(set(kinds))
-    }
-    return {
-        "vertex_error_um": round(float(errors.mean()), 4),
-        "vertex_error_95_um": round(float(np.quantile(errors, 0.95)), 4),
-        **by_kind,
-        "folded_draws": folded_share(prior, prior.sample(500, seed=1)),
-    }

@@ -79,20 +79,15 @@ class Latent:
 
     def decode(self) -> Decoded:
         """The shape at the latent."""
-        import torch
-
-        from napari_remidi.physics.mesh import signed_volumes
         from napari_remidi.shapes.calibre import axis_length, section_radii
-        from napari_remidi.shapes.training import FOLDED
+        from napari_remidi.shapes.quality import is_folded
 
         prior = self.prior
-        with torch.no_grad():
-            points = prior.decode_points(torch.as_tensor(self.z)).numpy()
+        points = prior.nodes(self.z)
         # far from N(0, I) a decoder can give anything; what is not a number is not drawn
         if not np.abs(points).max() < LARGEST:
             return Decoded(None, True, np.nan, np.array([np.nan]))
-        volumes = signed_volumes(points, prior.tetrahedra)
-        folds = bool(volumes.min() < FOLDED * volumes.mean())
+        folds = is_folded(points, prior.tetrahedra)
         tube = prior.tube
         return Decoded(Shape(points, prior.boundary), folds, axis_length(points, tube), section_radii(points, tube))
 

@@ -1,0 +1,50 @@
+"""What a shape costs from a cold start, and what first-order descent on the same physics would."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from checks.baseline import dense_loss_gradient
+from checks.paper_cases import Case, table
+from checks.paper_runs import DIFFUSIVITY, Runs
+from checks.table import Row
+from napari_remidi.inversion.template import Template
+from napari_remidi.physics import choose_device
+from napari_remidi.results import inverter_for, reconstruct
+from napari_remidi.scan import Protocol
+from napari_remidi.shapes import Prior
+
+DESCENT = 750  # iterations, the fewest that the paper reports
+SAMPLE = 40  # measurements of one iteration that are timed
+SECONDS, RATIO = 4.0, 5000.0
+
+
+def rows(prior: Prior, seed: int, device: str) -> Iterator[Row]:
+    """A shape of every row of Table 1, each by an inverter of its own."""
+    protocol, runs, times = Protocol.paper(), Runs(prior, seed, device), []
+    for line in table():
+        signal = runs.signal(Case(line, 0, "50"))
+        began = time.perf_counter()
+        inverter = inverter_for(protocol, prior, noise_sd=1 / 50, diffusivity=DIFFUSIVITY, device=device)
+        reconstruct(signal, protocol, inverter=inverter)
+        times.append(time.perf_counter() - began)
+    cold = float(np.median(times))
+    iteration = descent_iteration(prior, protocol)
+    yield Row("a shape at SNR 50 from a cold start, the paper's protocol, median", cold, "s", at_most=SECONDS)
+    yield Row(f"one iteration by a matrix_exp per measurement, from {SAMPLE} of {len(protocol)}", iteration, "s")
+    yield Row(f"{DESCENT} such iterations over our time", DESCENT * iteration / cold, "×", at_least=RATIO)
+
+
+def descent_iteration(prior: Prior, protocol: Protocol) -> float:
+    """Seconds of one gradient of the loss, on the processor."""
+    shape = Template.of(prior, choose_device("cpu")).shape(np.zeros(prior.latent_dim))
+    assert shape is not None
+    weighted = np.flatnonzero(protocol.q > 0)
+    sample = weighted[np.linspace(0, len(weighted) - 1, SAMPLE).round().astype(int)]
+    took = []
+    for _ in range(2):
+        began = time.perf_counter()
+        dense_loss_gradient(shape.model, shape.tangents, protocol, sample, DIFFUSIVITY)
+        took.append(time.perf_counter() - began)
+    return min(took) * len(protocol) / SAMPLE

@@ -1,0 +1,100 @@
+"""One case of the paper's tables: simulated on its own mesh, reconstructed, compared; a record that can be kept."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from checks.paper_cases import FREE, KINDS, Case, Line, protocol_of
+from checks.paper_shapes import Truth, random_truth
+from napari_remidi.errors import RemidiError
+from napari_remidi.physics import Simulator
+from napari_remidi.results import Axon, chamfer, inverter_for, reconstruct
+from napari_remidi.results.metrics import chamfer_any_rotation
+from napari_remidi.scan.normalisation import normalised, series_of
+from napari_remidi.shapes import Prior
+
+Floats = NDArray[np.float64]
+DIFFUSIVITY = 2.0  # µm²/ms, known to the inversion
+TOLERANCE = 1e-4  # of S/S0: a larger systematic error would be seen through the mean of 1890 measurements
+
+
+class Runs:
+    """Runs cases with one prior; what consecutive cases share is made once.
+
+    Parameters
+    ----------
+    prior : Prior
+    seed : of shapes, orientations and noise
+    device : of the inversion
+    """
+
+    def __init__(self, prior: Prior, seed: int, device: str) -> None:
+        self.prior, self.seed, self.device = prior, seed, device
+        self._inverter = lru_cache(maxsize=3)(self._prepared)
+        self._clean: tuple[Any, Floats] = None, np.zeros(0)
+
+    def record(self, case: Case) -> dict[str, Any]:
+        """What is worth keeping of a case, in plain values; NaN where the reconstruction was refused."""
+        truth = self.truth(case)
+        named = dict(zip(("section", "row", "index", "noise"), case.key, strict=True))
+        shape = {"kind": case.kind, "parameters": truth.axon.parameters, "rotation": truth.rotation.tolist()}
+        try:
+            return {**named, **shape, **self._figures(case, truth)}
+        except RemidiError as error:
+            nothing = dict.fromkeys(FIGURES, float("nan"))
+            return {**named, **shape, **nothing, "error": str(error)}
+
+    def truth(self, case: Case) -> Truth:
+        return random_truth(case.kind, case.fixed, [self.seed, KINDS.index(case.kind), case.index])
+
+    def signal(self, case: Case) -> Floats:
+        """S/S0 of a case, (M,), normalised by its own b = 0 measurements; the noise is Rician."""
+        protocol, clean = protocol_of(case.line), self._simulated(case)
+        if case.noise == FREE:
+            return clean
+        rng = np.random.default_rng([self.seed, KINDS.index(case.kind), case.index, int(case.noise)])
+        noise = rng.standard_normal((2, len(clean))) / float(case.noise)
+        return normalised(np.hypot(clean + noise[0], noise[1]), series_of(protocol), str(case.key))
+
+    def reconstructed(self, case: Case) -> Axon:
+        protocol = protocol_of(case.line)
+        inverter = self._inverter(case.line.directions, case.line.times, case.noise_sd)
+        return reconstruct(self.signal(case), protocol, inverter=inverter)
+
+    def _figures(self, case: Case, truth: Truth) -> dict[str, Any]:
+        axon = self.reconstructed(case)
+        report, surface = axon.report(), truth.mesh.surface
+        strict = chamfer(axon.surface, surface)
+        best = min(axon.history, key=lambda step: step["objective"])
+        return {
+            "strict_um": strict,
+            "any_rotation_um": min(strict, chamfer_any_rotation(axon.surface, surface)),
+            "prior_um": self._prior_error(truth),
+            "steps": sum(step["start"] == best["start"] for step in axon.history),
+            "surface_sd_um": report["surface_sd_um"]["mean"],
+            "body_rotation": axon.solution.rotation.tolist(),
+            **{name: report[name] for name in ("chi2_per_dof", "iterations", "seconds", "stop_reason", "latent")},
+        }
+
+    def _prior_error(self, truth: Truth) -> float:
+        """Chamfer distance, µm, of the shape that the prior makes of the true one's fields."""
+        basis, axon = self.prior.basis, truth.axon
+        latent = self.prior.encode_coefficients(basis.coefficients(axon.fields, np.log(axon.length)))
+        return chamfer_any_rotation(truth.mesh.surface, self.prior.decode(latent).surface)
+
+    def _simulated(self, case: Case) -> Floats:
+        made_for = case.line, case.index
+        if self._clean[0] != made_for:
+            simulator = Simulator(self.truth(case).mesh, DIFFUSIVITY, tolerance=TOLERANCE, device=self.device)
+            self._clean = made_for, simulator.run(protocol_of(case.line)).signal
+        return self._clean[1]
+
+    def _prepared(self, directions: int, times: tuple[float, ...], noise_sd: float) -> Any:
+        protocol = protocol_of(Line("", "", (), directions=directions, times=times))
+        return inverter_for(protocol, self.prior, noise_sd=noise_sd, diffusivity=DIFFUSIVITY, device=self.device)
+
+
+FIGURES = ("strict_um", "any_rotation_um", "prior_um", "steps", "surface_sd_um", "chi2_per_dof", "iterations",
+           "seconds")  # fmt: skip

@@ -1,0 +1,93 @@
+"""The ReMiDi paper's shapes (arXiv 2502.01988), its formulas applied to the nodes of a straight cylinder.
+
+The cylinder is a stack of prisms cut in tetrahedra, of almost four times the template's nodes; neither the
+template's tube nor its spectral basis has a part in it. Which cylinders and how far they are deformed comes from the
+families the prior knows, drawn with seeds that no training has.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from napari_remidi.physics import TetMesh
+from napari_remidi.physics.geometry.discs import disc
+from napari_remidi.physics.geometry.layers import concentric_layers
+from napari_remidi.physics.geometry.prisms import extruded
+from napari_remidi.shapes.families import closed_axon
+from napari_remidi.shapes.sections import AxonFields
+
+Floats = NDArray[np.float64]
+DIVISION, SLICES = 4, 96  # 24 nodes around, 12 slices a bead where there are eight: 5917 nodes
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """A shape to be found.
+
+    Attributes
+    ----------
+    axon : the same shape as the prior's family has it; its `kind` is "sheared", "rippled" or "hinged", the paper's
+        bending and twisting, beading and fanning, its `parameters` are the deformation's, radius and height µm
+    rotation : (3, 3), body to world
+    mesh : in the world
+    """
+
+    axon: AxonFields
+    rotation: Floats
+    mesh: TetMesh
+
+
+def random_truth(kind: str, fixed: dict[str, float], seed: list[int]) -> Truth:
+    """A shape with some of its parameters fixed, turned at random; the same for the same seed."""
+    rng = np.random.default_rng(seed)
+    axon = closed_axon(rng, kind, **fixed)
+    rotation = Rotation.random(random_state=rng).as_matrix()
+    mesh = deformed_cylinder(kind, axon.parameters)
+    return Truth(axon, rotation, TetMesh(mesh.points @ rotation.T, mesh.tetrahedra))
+
+
+def deformed_cylinder(kind: str, parameters: dict[str, Any]) -> TetMesh:
+    """A cylinder standing on z = 0, its nodes moved."""
+    radius = parameters["radius"]
+    height = parameters["height"] if kind == "sheared" else parameters["length"]
+    section, triangles, _ = disc(concentric_layers([radius], DIVISION))
+    points, tetrahedra = extruded(section, triangles, np.linspace(0, height, SLICES + 1))
+    if kind == "sheared":
+        moved = bent_and_twisted(points, radius, height, parameters["shear"], parameters["twist"])
+    elif kind == "rippled":
+        moved = beaded(points, height, parameters["beads"], parameters["amplitude"])
+    else:
+        moved = fanned(points, height, np.deg2rad(parameters["fan"]), parameters["fan_at"])
+    return TetMesh(moved, tetrahedra)
+
+
+def bent_and_twisted(points: Floats, radius: float, height: float, bend: float, twist: float) -> Floats:
+    """x ← x + 30 β w (z/h)², w the width and z from −h/2 to h/2, then a turn by τ z/h about z."""
+    x, y, z = points.T
+    z = z - height / 2
+    x = x + 30 * bend * 2 * radius * (z / height) ** 2
+    turn = twist * z / height
+    return np.column_stack([x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn), z])
+
+
+def beaded(points: Floats, height: float, beads: float, amplitude: float) -> Floats:
+    """r ← r (1 + a sin 2πk z̄), z̄ from 0 to 1."""
+    x, y, z = points.T
+    swell = 1 + amplitude * np.sin(2 * np.pi * beads * z / height)
+    return np.column_stack([x * swell, y * swell, z])
+
+
+def fanned(points: Floats, height: float, fan: float, fan_at: float) -> Floats:
+    """Straight up to a share of the height, from there on along a circle's arc that turns by `fan` (rad) in all."""
+    if fan == 0:
+        return points
+    x, y, z = points.T
+    knee = fan_at * height
+    curvature = fan / (height - knee)
+    angle = curvature * np.clip(z - knee, 0, None)
+    arc_x = (1 - np.cos(angle)) / curvature
+    arc_z = np.minimum(z, knee) + np.sin(angle) / curvature
+    return np.column_stack([arc_x + x * np.cos(angle), y, arc_z - x * np.sin(angle)])

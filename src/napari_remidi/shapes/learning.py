@@ -1,0 +1,127 @@
+"""Fitting the auto-encoder: vertices kept, and the latent near N(0, I)."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from napari_remidi.shapes.autoencoder import SpectralAutoEncoder
+from napari_remidi.shapes.recipe import Recipe
+from napari_remidi.shapes.spectral import SpectralBasis
+
+WARM_UP = 0.05  # of all steps
+
+
+class Learner:
+    """An auto-encoder in training.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    data : (N, C) float32 coefficients
+    """
+
+    def __init__(self, recipe: Recipe, data: Tensor) -> None:
+        self.recipe, self.data, self.step = recipe, data, 0
+        self.generator = torch.Generator().manual_seed(recipe.seed)
+        torch.manual_seed(recipe.seed)
+        self.basis = recipe.basis
+        self.network = SpectralAutoEncoder(data.shape[1], recipe.latent, recipe.width)
+        self.network.fit_linear(data, torch.as_tensor(self.basis.scale(), dtype=data.dtype))
+        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=recipe.rate, weight_decay=1e-4)
+
+    @property
+    def steps(self) -> int:
+        """How many there are to take; none for a linear basis."""
+        return self.recipe.steps if self.recipe.width else 0
+
+    def advance(self, steps: int) -> None:
+        """Take some steps, at most to the end."""
+        for _ in range(min(steps, self.steps - self.step)):
+            self._set_rate()
+            self.optimiser.zero_grad()
+            self._loss().backward()
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+            self.optimiser.step()
+            self.step += 1
+
+    @torch.no_grad()
+    def error(self, coefficients: Tensor) -> float:
+        """About the mean distance of vertices, µm, of coefficients (N, C) that go through the network."""
+        decoded = self.network.from_raw(self.network.raw(coefficients))
+        misfit = (decoded - coefficients) * vertex_weight(self.basis, coefficients)
+        return float(misfit.square().sum(dim=1).sqrt().mean())
+
+    @torch.no_grad()
+    def finished(self) -> SpectralAutoEncoder:
+        """The network, its latent N(0, I) along axes ordered by how far they move vertices."""
+        network = self.network
+        network.gaussian.fit(self._raw())
+        at_mean = network.raw(network.mean)
+        jacobian = torch.func.jacfwd(network.decode)(network.gaussian(at_mean)) * network.scale[:, None]
+        _, _, axes = torch.linalg.svd(jacobian, full_matrices=False)
+        network.gaussian.turn(axes.T)
+        return network.eval()
+
+    def state(self) -> dict[str, Tensor]:
+        """All that `restore` needs to go on as if nothing had happened."""
+        state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        for index, moments in self.optimiser.state_dict()["state"].items():
+            state |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
+        return {**state, "random": self.generator.get_state(), "step": torch.tensor(self.step)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from a `state`."""
+        self.step = int(state["step"])
+        self.generator.set_state(state["random"])
+        named = {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
+        self.network.load_state_dict(named)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in state.items():
+            if key.startswith("optimiser."):
+                _, index, name = key.split(".")
+                moments.setdefault(int(index), {})[name] = value
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
+
+    @torch.no_grad()
+    def _raw(self) -> Tensor:
+        return torch.cat([self.network.raw(part) for part in self.data.split(8192)])
+
+    def _set_rate(self) -> None:
+        done = self.step / self.steps
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe.rate * min(1.0, done / WARM_UP) * (1 + math.cos(math.pi * done)) / 2
+
+    def _loss(self) -> Tensor:
+        recipe, generator = self.recipe, self.generator
+        rows = torch.randint(len(self.data), (recipe.batch,), generator=generator)
+        wanted = self.data[rows]
+        raw = self.network.raw(wanted)
+        noisy = raw + recipe.noise * torch.randn(raw.shape, generator=generator)
+        misfit = (self.network.from_raw(noisy) - wanted) * vertex_weight(self.basis, wanted)
+        loss = torch.sqrt(misfit.square().sum(dim=1) + 1e-4).mean()
+        loss = loss + recipe.normal * _distance_from_normal(raw, generator)
+        return loss
+
+
+def vertex_weight(basis: SpectralBasis, coefficients: Tensor) -> Tensor:
+    """µm per unit of every coefficient of each axon, (N, C), so that a weighted misfit's length is about the mean
+    distance of its vertices. Thin axons count for somewhat more than their micrometres.
+    """
+    calibre = coefficients[:, 2 * basis.bend : 2 * basis.bend + 1]
+    radius = torch.exp(calibre)
+    length = torch.exp(coefficients[:, -1:]) if basis.length is None else torch.full_like(radius, basis.length)
+    unit = torch.as_tensor(basis.scale(1.0, 1.0), dtype=coefficients.dtype)
+    bends, lengths = 2 * basis.bend, int(basis.length is None)
+    if basis.length is not None:
+        unit[:bends] /= basis.length
+    sizes = [length.expand(-1, bends), radius.expand(-1, basis.size - bends - lengths), *[length] * lengths]
+    return unit * torch.cat(sizes, dim=1) / radius.sqrt()
+
+
+def _distance_from_normal(raw: Tensor, generator: torch.Generator) -> Tensor:
+    """Sliced Wasserstein distance of a batch, (N, d), from N(0, I)."""
+    directions = torch.randn(raw.shape[1], 64, generator=generator)
+    projected = (raw @ (directions / directions.norm(dim=0))).sort(dim=0).values
+    levels = (torch.arange(len(raw)) + 0.5) / len(raw)
+    return (projected - torch.special.ndtri(levels)[:, None]).square().mean()
