@@ -17,6 +17,7 @@ from napari_remidi.physics.mesh import signed_volumes
 from napari_remidi.physics.reduction.modes import modes_in_basis
 from napari_remidi.physics.reduction.reduced import ReducedModel, ReducedTangents, reduced_model, reduced_tangents
 from napari_remidi.shapes.quality import is_folded
+from napari_remidi.shapes.spectral import placed
 
 if TYPE_CHECKING:
     from napari_remidi.shapes import Prior
@@ -67,7 +68,6 @@ class Template:
             return None
         with torch.no_grad():
             points = self.prior.decode_points(torch.as_tensor(latent, device=self.basis.device))
-        points = points - points.mean(dim=0)
         if is_folded(points.cpu().numpy(), self.prior.tetrahedra):
             return None
         return Shape(self, np.asarray(latent, dtype=np.float64), points)
@@ -105,8 +105,9 @@ class Shape:
     def velocities(self) -> Tensor:
         """Derivative of the nodes with respect to the latent, (d, n, 3) float32."""
         latent = torch.as_tensor(self.latent, dtype=torch.float32, device=self.points.device)
-        moves = torch.func.jacfwd(self.template.prior.decode_points)(latent)
-        return (moves - moves.mean(dim=0)).permute(2, 0, 1).contiguous()
+        prior = self.template.prior
+        moves = torch.func.jacfwd(prior.decode_sections)(latent)  # linear in them, nodes follow
+        return placed(moves.movedim(-1, 0), prior.tube)
 
     @cached_property
     def tangents(self) -> ReducedTangents:

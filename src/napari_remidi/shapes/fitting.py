@@ -11,9 +11,7 @@ Floats = NDArray[np.float64]
 
 def fitted_fields(points: Floats, tube: Tube) -> AxonFields:
     """Fields of a tube's nodes, (n, 3) µm, by least squares: every section the affine image of the template's."""
-    rho, angle = tube.section.T
-    disc = np.stack([np.ones_like(rho), rho * np.cos(angle), rho * np.sin(angle)], axis=1)
-    layers = points.reshape(tube.layers, len(disc), 3)
-    affine = np.einsum("ks,nsx->nkx", np.linalg.pinv(disc), layers)
+    layers = points.reshape(tube.layers, -1, 3)
+    affine = np.einsum("sk,nsx->nkx", np.linalg.pinv(tube.disc), layers)
     fields, length = fields_of(affine[:, 0], affine[:, 1:].transpose(0, 2, 1))
     return AxonFields("fitted", fields, length, {})

@@ -23,7 +23,7 @@ from napari_remidi.physics import TetMesh
 from napari_remidi.shapes.autoencoder import SpectralAutoEncoder
 from napari_remidi.shapes.fitting import fitted_fields
 from napari_remidi.shapes.quality import folded
-from napari_remidi.shapes.spectral import SpectralBasis
+from napari_remidi.shapes.spectral import SpectralBasis, placed
 from napari_remidi.shapes.tube import Tube
 
 Floats = NDArray[np.float64]
@@ -95,8 +95,12 @@ class Prior:
 
     def decode_points(self, latent: Tensor) -> Tensor:
         """Nodes of latents, (..., d) -> (..., n, 3) µm, in the latent's dtype and device; differentiable."""
+        return placed(self.decode_sections(latent), self.tube)
+
+    def decode_sections(self, latent: Tensor) -> Tensor:
+        """Sections of latents, (..., d) -> (..., layers, 3, 3) µm, see `SpectralBasis.sections`; differentiable."""
         network = self._networks(latent.dtype, latent.device)
-        return self.basis.vertices(network.decode(latent), self.tube)
+        return self.basis.sections(network.decode(latent), self.tube.layers)
 
     def nodes(self, latent: ArrayLike) -> Floats:
         """Nodes of a latent, (d,) -> (n, 3) µm, whether they fold or not."""

@@ -72,9 +72,15 @@ class SpectralBasis:
 
     def vertices(self, coefficients: Tensor, tube: Tube) -> Tensor:
         """Nodes of the tube, (..., C) -> (..., n, 3) µm: node mean at the origin, end to end along z."""
+        return placed(self.sections(coefficients, tube.layers), tube)
+
+    def sections(self, coefficients: Tensor, layers: int) -> Tensor:
+        """Sections, evenly spaced along the centreline, (..., C) -> (..., layers, 3, 3) µm: the columns of each are its
+        centre and the images of the unit disc's x and y. The mean centre is the origin; end to end along z.
+        """
         a, b, calibre, cosine, sine, p, q, log_length = coefficients.split(self.parts, dim=-1)
         dtype, device = coefficients.dtype, coefficients.device
-        along = np.linspace(0, 1, tube.layers)
+        along = np.linspace(0, 1, layers)
 
         def sampled(series: Tensor) -> Tensor:
             basis = torch.as_tensor(_cosines(along, series.shape[-1]).T, dtype=dtype, device=device)
@@ -85,7 +91,7 @@ class SpectralBasis:
         bend, slant = _within(gentle * bend, FURTHEST_TURN), _within(gentle * slant, STEEPEST)
         tangent = _directions(bend)
         length = torch.exp(log_length) if self.length is None else torch.full_like(a[..., :1], self.length)
-        centre = _integrated(tangent) * (length / (tube.layers - 1))[..., None]
+        centre = _integrated(tangent) * (length / (layers - 1))[..., None]
         chord = centre[..., -1, :] - centre[..., 0, :]
         upright = _to_z(chord / chord.norm(dim=-1, keepdim=True))
         normal = _directions(_within(bend - slant, FURTHEST_TURN))
@@ -94,14 +100,18 @@ class SpectralBasis:
         size = torch.sqrt(cosine * cosine + sine * sine + 1e-12)
         radius = torch.exp(sampled(calibre))
         radius = radius * limited(radius * torch.exp(size), _widest(centre, normal))
-        rho, angle = (torch.as_tensor(x, dtype=dtype, device=device) for x in tube.section.T)
-        along_first, along_second = _stretched(
-            radius, cosine, sine, size, rho * torch.cos(angle), rho * torch.sin(angle)
-        )
-        offset = along_first[..., None] * first[..., None, :] + along_second[..., None] * second[..., None, :]
-        nodes = (centre[..., None, :] + offset).flatten(-3, -2)
-        nodes = nodes @ upright.transpose(-1, -2)
-        return nodes - nodes.mean(dim=-2, keepdim=True)
+        # r exp [[c, s], [s, −c]]
+        even, odd = radius * torch.cosh(size), radius * torch.sinh(size) / size
+        c, s = (odd * cosine)[..., None], (odd * sine)[..., None]
+        even = even[..., None]
+        x, y = (even + c) * first + s * second, s * first + (even - c) * second
+        return upright[..., None, :, :] @ torch.stack([centre - centre.mean(dim=-2, keepdim=True), x, y], dim=-1)
+
+
+def placed(sections: Tensor, tube: Tube) -> Tensor:
+    """Nodes of the tube in sections, (..., layers, 3, 3) -> (..., n, 3) µm."""
+    disc = torch.as_tensor(tube.disc, dtype=sections.dtype, device=sections.device)
+    return (sections @ disc).transpose(-1, -2).flatten(-3, -2)
 
 
 def _cosines(along: Floats, orders: int) -> Floats:
@@ -134,15 +144,6 @@ def _widest(centre: Tensor, normal: Tensor) -> Tensor:
     ahead, behind = (MEETING * ((step * n).sum(dim=-1).clamp_min(1e-6) / sine) for n in (after, before))
     ahead, behind = torch.cat([ahead, ahead[..., -1:]], dim=-1), torch.cat([behind[..., :1], behind], dim=-1)
     return torch.minimum(ahead, behind)
-
-
-def _stretched(
-    radius: Tensor, cosine: Tensor, sine: Tensor, size: Tensor, x: Tensor, y: Tensor
-) -> tuple[Tensor, Tensor]:
-    """r exp [[c, s], [s, −c]] applied to the points of a section: (..., layers) and (s,) -> (..., layers, s) twice."""
-    even, odd = (radius * torch.cosh(size))[..., None], radius * torch.sinh(size) / size
-    c, s = (odd * cosine)[..., None], (odd * sine)[..., None]
-    return even * x + c * x + s * y, even * y + s * x - c * y
 
 
 def _within(pair: Tensor, limit: float) -> Tensor:

@@ -39,6 +39,12 @@ class Tube:
         return section
 
     @cached_property
+    def disc(self) -> NDArray[np.float64]:
+        """One, x and y of the nodes of a section, (3, s): what an affine map of the section is applied to."""
+        rho, angle = self.section.T
+        return np.stack([np.ones_like(rho), rho * np.cos(angle), rho * np.sin(angle)])
+
+    @cached_property
     def triangles(self) -> NDArray[np.int64]:
         """Triangles of a section, (t, 3)."""
         counts = [1] + [self.sectors or 6 * ring for ring in range(1, self.rings + 1)]
