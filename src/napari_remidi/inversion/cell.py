@@ -62,7 +62,7 @@ class CellProblem:
         """Derivative of the signal, (M, P)."""
         shape: Shape = point.shape
         turn, diffusivity = torch.as_tensor(point.rotation), self.diffusivity(point)
-        change = pgse_sensitivity(shape.model, shape.tangents, self.blocks, diffusivity, turn, len(self.protocol))
+        change = pgse_sensitivity(shape.slow, shape.tangents, self.blocks, diffusivity, turn, len(self.protocol))
         by_direction = change.direction.double().cpu().numpy()
         columns = [
             change.shape.double().cpu().numpy(),

@@ -2,17 +2,18 @@
 
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_remidi.errors import InputError, PriorError
 from napari_remidi.inversion.cell import CellProblem
-from napari_remidi.inversion.levenberg_marquardt import Point, Step, Target, curvature, descend
+from napari_remidi.inversion.levenberg_marquardt import Point, Target, curvature
 from napari_remidi.inversion.noise import rician_mean
 from napari_remidi.inversion.posterior import posterior_covariance, vertex_sd
+from napari_remidi.inversion.search import AnyProblem, Search
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.solution import Iterate, Solution
 from napari_remidi.inversion.starts import StartLibrary, best_starts, build_library
@@ -28,12 +29,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 LEAST_UNKNOWN_NOISE = 0.02  # assumed at first, or what smoothing removes if that is more; the residual replaces it
-NOISE_OFF = 1.3  # times too much or too little noise assumed, above which the best fit is refined with the better value
-TRIAL_STEPS = 6  # Levenberg-Marquardt steps every start gets before the best goes on
-REFINED = 2  # starts of a round that are refined to their end; the better one is kept
-OUT_OF_REACH = 10.0  # steps like its latest that a start is from the best one when it is given up
-UNLIKELY = 4.0  # standard deviations of χ² above which a fit does not explain the signal, and more starts are tried
-ROUNDS = 2  # of starts, while the signal is not explained
+COARSE_MODES, COARSE_BASIS = {"closed": 32, "open": 60}, {"closed": 100, "open": 150}
+TOURNAMENTS = 2  # of starts, while the signal is not explained
 
 
 class Inverter:
@@ -68,7 +65,8 @@ class Inverter:
             )
         self.device = choose_device(self.settings.device)
         self._library: StartLibrary | None = None
-        self._problem: CellProblem | TissueProblem | None = None
+        self._problem: AnyProblem | None = None
+        self._coarse: AnyProblem | None = None
 
     def run(self, signal: Floats) -> Generator[Iterate, None, Solution]:
         """Invert one signal, (M,) S/S0: yields every iterate, returns the solution; closing the generator cancels.
@@ -93,15 +91,19 @@ class Inverter:
         if self._problem is None:
             yield Iterate("preparing", "Preparing the simulator", 0.0)
             kind = CellProblem if self.settings.model == "axon" else TissueProblem
+            ends = self.prior.ends
             template = Template.of(self.prior, self.device, self.settings.modes)
+            coarse = Template.of(self.prior, self.device, COARSE_MODES[ends], COARSE_BASIS[ends])
             self._problem = kind(template, self.protocol, self.settings, self.device)
+            self._coarse = kind(coarse, self.protocol, self.settings, self.device)
         if self.settings.model == "axon":
             yield from self._prepare()
         target = self._target(signal, self._problem.model_error)
-        search = _Search(self._problem, target, self.prior, self.settings)
-        candidates = self._candidates(signal)
+        assert self._coarse is not None
+        search = Search(self._coarse, self._problem, target, self.prior, self.settings)
+        candidates = self._candidates(signal, self._coarse)
         for first in range(0, len(candidates), self.settings.starts):
-            yield from search.round(candidates[first : first + self.settings.starts])
+            yield from search.tournament(candidates[first : first + self.settings.starts])
             if search.explained:
                 break
         if self.settings.noise_sd is None and search.best is not None:
@@ -125,16 +127,14 @@ class Inverter:
             else:
                 yield Iterate("preparing", "Simulating starting shapes", 0.25 * step)
 
-    def _candidates(self, signal: Floats) -> list[Point]:
+    def _candidates(self, signal: Floats, problem: AnyProblem) -> list[Point]:
         from napari_remidi.scan import principal_direction
 
-        problem = self._problem
-        assert problem is not None
         axis = principal_direction(signal, self.protocol)
         if isinstance(problem, TissueProblem):
             return problem.starts(signal, axis, self.settings.starts)
         assert self._library is not None
-        found = best_starts(self._library, signal, self.protocol, axis, ROUNDS * self.settings.starts)
+        found = best_starts(self._library, signal, self.protocol, axis, TOURNAMENTS * self.settings.starts)
         points = []
         for latent, rotation in found:
             parameters = problem.mean.copy()
@@ -144,7 +144,7 @@ class Inverter:
                 points.append(point)
         return points
 
-    def _solution(self, search: "_Search", began: float) -> Solution:
+    def _solution(self, search: Search, began: float) -> Solution:
         best = search.best
         if best is None:
             raise InputError(
@@ -209,117 +209,3 @@ def _normalised_together(protocol: "Protocol") -> tuple[tuple[NDArray[np.int64],
     if not protocol.is_b0.any():
         return ()
     return tuple((rows[~protocol.is_b0[rows]], len(still)) for rows, still in series_of(protocol))
-
-
-@dataclass(frozen=True, eq=False)
-class _Trial:
-    """A start after its first steps."""
-
-    number: int
-    last: Step
-
-
-class _Search:
-    """The starts of one signal, and the best point so far."""
-
-    def __init__(
-        self, problem: CellProblem | TissueProblem, target: Target, prior: "Prior", settings: Settings
-    ) -> None:
-        self.problem, self.target, self.prior, self.settings = problem, target, prior, settings
-        self.best: Point | None = None
-        self.best_objective = np.inf
-        self.stop = "no progress"
-        self.history: list[dict[str, Any]] = []
-        self._started = 0
-        self._fraction = 0.25
-
-    def round(self, candidates: list[Point]) -> Iterator[Iterate]:
-        """Take every candidate a few steps, refine the best ones to their end, and keep the best of all."""
-        trials = []
-        for point in candidates:
-            self._started += 1
-            step = None
-            for step in descend(self.problem, self.target, point, TRIAL_STEPS):
-                yield self._iterate("starting", step, self._started)
-            if step is not None:
-                trials.append(_Trial(self._started, step))
-        trials.sort(key=lambda trial: trial.last.objective)
-        for trial in trials[:REFINED]:
-            last = trial.last
-            if last.stop == "budget":
-                for step in self._refined(last.point):
-                    yield self._iterate("refining", step, trial.number)
-                    last = step
-            self._keep(last)
-
-    def _refined(self, point: Point) -> Iterator[Step]:
-        """Descend to the end, or until the best point so far is out of reach at the latest pace."""
-        before = np.inf
-        for step in descend(self.problem, self.target, point, self.settings.iterations):
-            yield step
-            if step.accepted:
-                gain, before = before - step.objective, step.objective
-                if step.objective - self.best_objective > OUT_OF_REACH * gain:
-                    return
-
-    def with_noise(self, noise_sd: float) -> Iterator[Iterate]:
-        """Refine the best point once more where the noise assumed so far is not what its residual says."""
-        assert self.best is not None
-        if 1 / NOISE_OFF < noise_sd / self.target.noise_sd < NOISE_OFF:
-            return
-        self.target = replace(self.target, noise_sd=noise_sd)
-        self.best_objective, last = np.inf, None
-        for last in self._refined(self.best):
-            yield self._iterate("refining", last, self._started)
-        if last is not None:
-            self._keep(last)
-
-    @property
-    def explained(self) -> bool:
-        """Whether the best point's χ² is one that noise alone would give."""
-        if self.best is None:
-            return False
-        return self.chi2_per_dof(self.best) < 1 + UNLIKELY * np.sqrt(2 / self._degrees(self.best))
-
-    def chi2_per_dof(self, point: Point, target: Target | None = None) -> float:
-        """Misfit in units of the Rician standard deviation, per degree of freedom."""
-        return (target or self.target).chi2(point.signal, ~self.problem.protocol.is_b0) / self._degrees(point)
-
-    def _degrees(self, point: Point) -> int:
-        return max(int((~self.problem.protocol.is_b0).sum()) - len(point.parameters), 1)
-
-    def _keep(self, step: Step) -> None:
-        if step.objective < self.best_objective:
-            self.best, self.best_objective = step.point, step.objective
-            self.stop = step.stop or "budget"
-
-    def _iterate(self, stage: str, step: Step, start: int) -> Iterate:
-        chi2 = self.chi2_per_dof(step.point)
-        self.history.append(
-            {
-                "start": start,
-                "stage": stage,
-                "iteration": len(self.history) + 1,
-                "objective": step.objective,
-                "chi2_per_dof": chi2,
-                "damping": step.damping,
-                "accepted": step.accepted,
-            }
-        )
-        expected = self.settings.starts * TRIAL_STEPS + 12
-        self._fraction = min(0.99, max(self._fraction, 0.25 + 0.75 * len(self.history) / expected))
-        points = self.problem.shape_of(step.point).points.cpu().numpy() @ step.point.rotation.T
-        count = max(self.settings.starts, start)
-        what = f"start {start} of {count}" if stage == "starting" else "refining the best start"
-        return Iterate(
-            stage=stage,
-            message=f"{what}, step {len(self.history)}: χ²/dof {chi2:.2f}",
-            fraction=self._fraction,
-            iteration=len(self.history),
-            start=start,
-            n_starts=count,
-            points=points,
-            faces=np.asarray(self.prior.boundary),
-            signal=rician_mean(step.point.signal, self.target.noise_sd),
-            chi2_per_dof=chi2,
-        )

@@ -92,9 +92,7 @@ class TissueProblem:
         harmonics: Floats = point.shape[1]
         theta = point.parameters
         diffusivity = self._diffusivity(theta)
-        change = pgse_sensitivity(
-            shape.model, shape.tangents, self.blocks, diffusivity, count=len(self.shells.protocol)
-        )
+        change = pgse_sensitivity(shape.slow, shape.tangents, self.blocks, diffusivity, count=len(self.shells.protocol))
         at_nodes = torch.cat([change.shape, diffusivity * change.diffusivity[:, None]], dim=1).double().cpu().numpy()
         intra, extra, free = self._weights(theta)
         parts = self._parts(theta, point.rotation, harmonics)

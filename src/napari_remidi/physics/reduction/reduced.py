@@ -48,6 +48,13 @@ class ReducedModel:
         init=False, repr=False, default_factory=dict
     )
 
+    def first(self, count: int) -> "ReducedModel":
+        """The same in the slowest modes alone."""
+        return ReducedModel(
+            self.modes[:, :count], self.decay[:count], self.position[:, :count, :count], self.start[:count],
+            self.detect[:count], self.density, self.amount, self.centre,
+        )  # fmt: skip
+
     def turning(self, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Eigenvalues (G, r) and eigenvectors (G, r, r) of g·A for gradient directions (G, 3), in their dtype.
 

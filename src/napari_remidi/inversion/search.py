@@ -1,0 +1,162 @@
+"""From many starts to one answer: a tournament in a coarse model, then the best ones in the full one.
+
+A start decides which valley of the misfit an optimiser ends in, and most of its steps lead through terrain where a
+rough signal shows the way as well. So every start descends in the coarse problem (few modes, a larger standard
+deviation of the noise), the worse half is dropped after each round, and those left are refined in the full problem.
+"""
+
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_remidi.inversion.cell import CellProblem
+from napari_remidi.inversion.levenberg_marquardt import Point, Step, Target, descend
+from napari_remidi.inversion.noise import rician_mean
+from napari_remidi.inversion.settings import Settings
+from napari_remidi.inversion.solution import Iterate
+from napari_remidi.inversion.tissue import TissueProblem
+
+if TYPE_CHECKING:
+    from napari_remidi.shapes import Prior
+
+Floats = NDArray[np.float64]
+AnyProblem = CellProblem | TissueProblem
+NOISE_OFF = 1.3  # times too much or too little noise assumed, above which the best fit is refined with the better value
+COARSE_SD = 0.01  # of S/S0, what the coarse problem's model leaves unexplained, and what smooths its terrain
+ROUNDS = (3, 4, 8)  # steps that starts take before the worse half of them is dropped
+REFINED = 2  # starts that go on to the full problem
+OUT_OF_REACH = 10.0  # steps like its latest that a start is from the best one when it is given up
+UNLIKELY = 4.0  # standard deviations of χ² above which a fit does not explain the signal, and more starts are tried
+
+
+class Search:
+    """The starts of one signal, and the best point so far."""
+
+    def __init__(
+        self, coarse: AnyProblem, problem: AnyProblem, target: Target, prior: "Prior", settings: Settings
+    ) -> None:
+        self.coarse, self.problem, self.target, self.prior, self.settings = coarse, problem, target, prior, settings
+        self.best: Point | None = None
+        self.best_objective = np.inf
+        self.stop = "no progress"
+        self.history: list[dict[str, Any]] = []
+        self._started = 0
+        self._fraction = 0.25
+
+    def tournament(self, candidates: list[Point]) -> Iterator[Iterate]:
+        """Let candidates of the coarse problem descend, refine the winners in the full one, and keep the best of all."""
+        rough = replace(self.target, noise_sd=float(np.hypot(self.target.noise_sd, COARSE_SD)))
+        runs = []
+        for point in candidates:
+            self._started += 1
+            runs.append(_Run(self._started, descend(self.coarse, rough, point, sum(ROUNDS))))
+        for steps in ROUNDS:
+            for run in runs:
+                for step in run.advance(steps):
+                    yield self._iterate("starting", step, run.number)
+            runs = sorted((run for run in runs if run.last is not None), key=lambda run: run.objective)
+            runs = runs[: max(REFINED, len(runs) // 2)]
+        for run in runs[:REFINED]:
+            assert run.last is not None
+            point = self.problem.point(run.last.point.parameters, run.last.point.rotation)
+            last = None
+            if point is not None:
+                for last in self._refined(point):
+                    yield self._iterate("refining", last, run.number)
+            if last is not None:
+                self._keep(last)
+            if self.explained:
+                return
+
+    def _refined(self, point: Point) -> Iterator[Step]:
+        """Descend to the end, or until the best point so far is out of reach at the latest pace."""
+        before = np.inf
+        for step in descend(self.problem, self.target, point, self.settings.iterations):
+            yield step
+            if step.accepted:
+                gain, before = before - step.objective, step.objective
+                if step.objective - self.best_objective > OUT_OF_REACH * gain:
+                    return
+
+    def with_noise(self, noise_sd: float) -> Iterator[Iterate]:
+        """Refine the best point once more where the noise assumed so far is not what its residual says."""
+        assert self.best is not None
+        if 1 / NOISE_OFF < noise_sd / self.target.noise_sd < NOISE_OFF:
+            return
+        self.target = replace(self.target, noise_sd=noise_sd)
+        self.best_objective, last = np.inf, None
+        for last in self._refined(self.best):
+            yield self._iterate("refining", last, self._started)
+        if last is not None:
+            self._keep(last)
+
+    @property
+    def explained(self) -> bool:
+        """Whether the best point's χ² is one that noise alone would give."""
+        if self.best is None:
+            return False
+        return self.chi2_per_dof(self.best) < 1 + UNLIKELY * np.sqrt(2 / self._degrees(self.best))
+
+    def chi2_per_dof(self, point: Point, target: Target | None = None) -> float:
+        """Misfit in units of the Rician standard deviation, per degree of freedom."""
+        return (target or self.target).chi2(point.signal, ~self.problem.protocol.is_b0) / self._degrees(point)
+
+    def _degrees(self, point: Point) -> int:
+        return max(int((~self.problem.protocol.is_b0).sum()) - len(point.parameters), 1)
+
+    def _keep(self, step: Step) -> None:
+        if step.objective < self.best_objective:
+            self.best, self.best_objective = step.point, step.objective
+            self.stop = step.stop or "budget"
+
+    def _iterate(self, stage: str, step: Step, start: int) -> Iterate:
+        chi2 = self.chi2_per_dof(step.point)
+        self.history.append(
+            {
+                "start": start,
+                "stage": stage,
+                "iteration": len(self.history) + 1,
+                "objective": step.objective,
+                "chi2_per_dof": chi2,
+                "damping": step.damping,
+                "accepted": step.accepted,
+            }
+        )
+        expected = self.settings.starts * sum(ROUNDS) / 2 + 12
+        self._fraction = min(0.99, max(self._fraction, 0.25 + 0.75 * len(self.history) / expected))
+        points = self.problem.shape_of(step.point).points.cpu().numpy() @ step.point.rotation.T
+        count = max(self.settings.starts, start)
+        what = f"start {start} of {count}" if stage == "starting" else "refining the best start"
+        return Iterate(
+            stage=stage,
+            message=f"{what}, step {len(self.history)}: χ²/dof {chi2:.2f}",
+            fraction=self._fraction,
+            iteration=len(self.history),
+            start=start,
+            n_starts=count,
+            points=points,
+            faces=np.asarray(self.prior.boundary),
+            signal=rician_mean(step.point.signal, self.target.noise_sd),
+            chi2_per_dof=chi2,
+        )
+
+
+class _Run:
+    """A start that descends a few steps at a time."""
+
+    def __init__(self, number: int, steps: Iterator[Step]) -> None:
+        self.number, self.steps = number, steps
+        self.last: Step | None = None
+
+    @property
+    def objective(self) -> float:
+        return np.inf if self.last is None else self.last.objective
+
+    def advance(self, count: int) -> Generator[Step]:
+        """Take so many steps, or fewer where it has come to its end."""
+        for _, step in zip(range(count), self.steps, strict=False):
+            self.last = step
+            yield step
