@@ -207,6 +207,10 @@ BAD = {
         lambda s, f: ["protocol-report", "--bvals", half_a_protocol(f)],
         "b: found b.bval but no .bvec file: give it, or a scheme file",
     ),
+    "a report of files that do not fit": (
+        lambda s, f: ["protocol-report", "--bvals", half_a_protocol(f), "--bvecs", s.with_name("dwi.bvec")],
+        "dwi.bvec: 120 entries, but b.bval has 2: every volume needs both",
+    ),
     "a report of no protocol": (
         lambda s, f: ["protocol-report", "--preset", "HBCD"],
         "give a DWI file, --bvals with --bvecs, --scheme, or --preset paper",
