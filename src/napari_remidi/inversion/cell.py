@@ -55,6 +55,7 @@ class CellProblem:
     def moved(self, point: Point, step: Floats) -> Point | None:
         """The point after a step."""
         parameters = point.parameters + step
+        parameters[self.latent] = self.template.prior.moved(point.parameters[self.latent], step[self.latent])
         parameters[self.turn] = 0
         return self.point(parameters, turned(point.rotation, step[self.turn]))
 

@@ -141,6 +141,16 @@ class Prior:
                 break
         return np.asarray(share * latent)
 
+    def moved(self, latent: ArrayLike, step: ArrayLike) -> Floats:
+        """A latent, (d,), after a step of first order: along the curve that is straight before it is made Gaussian.
+
+        The Gaussian latent stretches rare shapes exponentially; along the curve, signals follow a step much farther.
+        """
+        gaussian = self._networks(torch.float64, torch.device("cpu")).gaussian
+        z, dz = (torch.as_tensor(np.asarray(x, dtype=np.float64)) for x in (latent, step))
+        x, dx = torch.func.jvp(gaussian.inverse, (z,), (dz,))
+        return np.asarray(gaussian(x + dx).numpy())
+
     @cached_property
     def content_hash(self) -> str:
         """First 16 hexadecimal digits of the SHA-256 of everything that shapes a decoded mesh."""
