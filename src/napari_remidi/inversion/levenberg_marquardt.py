@@ -1,9 +1,10 @@
 """Levenberg-Marquardt for a maximum a posteriori estimate.
 
 Minimises Σ (E|S(θ)| − y)²/σ² + Σ (θ − μ)²/s². The step solves (H + damping · diagonal) dθ = −gradient with the
-Gauss-Newton Hessian H = JᵀJ/σ² + 1/s²; the damping follows the gain ratio (Nielsen 1999). A `Problem` says what a
-point is, what it predicts and along which curve a step leaves it, and refuses points that are no shape (None), which
-damps the step like any other failure.
+Gauss-Newton Hessian H = JᵀJ/σ² + 1/s², with what earlier steps taught about its second-order part where that foretold
+the latest step better (Dennis, Gay and Welsch 1981); the damping follows the gain ratio (Nielsen 1999). A `Problem`
+says what a point is, what it predicts and along which curve a step leaves it, and refuses points that are no shape
+(None), which damps the step like any other failure.
 """
 
 from collections.abc import Iterator
@@ -147,15 +148,20 @@ def descend(problem: Problem, target: Target, start: Point, iterations: int) -> 
     point, damping, growth = start, START_DAMPING, 2.0
     value = objective(problem, target, point)
     local = _Local.at(problem, target, point)
+    bending, believed = np.zeros_like(local.hessian), 0.0
     for iteration in range(1, iterations + 1):
         used = damping
-        step, promised = _step(local, damping)
+        step, promised = _step(local, believed * bending, damping)
         if promised < max(CONVERGED, CONVERGED_RELATIVE * value) and damping <= 1:
             yield Step(point, value, damping, False, "converged")
             return
         trial = problem.moved(point, step)
         trial_value = np.inf if trial is None else objective(problem, target, trial)
         accepted = trial is not None and trial_value < value
+        if np.isfinite(trial_value):
+            surprise = value - trial_value + 2 * local.gradient @ step + step @ local.hessian @ step
+            bent = float(step @ bending @ step)
+            believed = float(abs(surprise + bent) < abs(surprise))
         if accepted and trial is not None:
             gain = (value - trial_value) / promised
             damping *= max(1 / 5, 1 - (2 * gain - 1) ** 3)
@@ -168,30 +174,53 @@ def descend(problem: Problem, target: Target, start: Point, iterations: int) -> 
         if stop:
             return
         if accepted:
-            local = _Local.at(problem, target, point)
+            before, local = local, _Local.at(problem, target, point)
+            bending = _bent(bending, before, local, step)
 
 
 @dataclass(frozen=True, eq=False)
 class _Local:
-    """Gauss-Newton Hessian (P, P) and gradient (P,) of half the objective at a point."""
+    """The objective's first-order model at a point."""
 
+    jacobian: Floats
+    residual: Floats
     hessian: Floats
     gradient: Floats
 
     @classmethod
     def at(cls, problem: Problem, target: Target, point: Point) -> "_Local":
         jacobian = target.weighted(point.signal, problem.jacobian(point))
+        residual = target.residual(point.signal)
         hessian = jacobian.T @ jacobian + np.diag(problem.precision)
-        strain = problem.precision * (point.parameters - problem.mean)
-        return cls(hessian, jacobian.T @ target.residual(point.signal) + strain)
+        gradient = jacobian.T @ residual + problem.precision * (point.parameters - problem.mean)
+        return cls(jacobian, residual, hessian, gradient)
 
 
-def _step(local: _Local, damping: float) -> tuple[Floats, float]:
+def _step(local: _Local, bending: Floats, damping: float) -> tuple[Floats, float]:
     """The damped step, and by how much it should lower the objective."""
     scale = np.sqrt(np.diag(local.hessian))
-    values, vectors = np.linalg.eigh(local.hessian / np.outer(scale, scale))
-    values = np.maximum(values, 1e-6)
+    values, vectors = np.linalg.eigh((local.hessian + bending) / np.outer(scale, scale))
+    values = np.maximum(np.abs(values), 1e-6)
     along = vectors.T @ (local.gradient / scale)
     moved = -along / (values + damping)
     promised = float((-2 * along * moved - values * moved**2).sum())
     return vectors @ moved / scale, promised
+
+
+def _bent(bending: Floats, before: _Local, after: _Local, step: Floats) -> Floats:
+    """Second-order part of the Hessian, Σ r ∇²r, learnt from a step (Dennis, Gay and Welsch 1981).
+
+    A bend or wave that is nearly straight changes the signal by its square: Gauss-Newton sees no curvature there,
+    overshoots, and its damping would slow every other parameter down.
+    """
+    change = after.gradient - before.gradient
+    scaled = float(change @ step)
+    if scaled <= 1e-12:
+        return bending
+    secant = (after.jacobian - before.jacobian).T @ after.residual
+    known = float(step @ bending @ step)
+    if known != 0:
+        bending = bending * min(1.0, abs(float(step @ secant)) / abs(known))
+    missing = secant - bending @ step
+    cross = np.outer(missing, change)
+    return bending + (cross + cross.T) / scaled - (missing @ step) * np.outer(change, change) / scaled**2
