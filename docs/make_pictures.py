@@ -14,6 +14,7 @@ from PIL import Image
 
 PICTURES = Path(__file__).parent / "pictures"
 WHITE_MATTER = (46, 26, 0)
+PICTURED = ("demo", "window", "cat", "cat_window", "explorer", "protocol_report", "recipes")
 
 
 def keep(source: Path, name: str, colours: int = 200) -> None:
@@ -84,6 +85,24 @@ def explorer(folder: Path, options: argparse.Namespace) -> None:
     viewer.window.screenshot(str(folder / "explorer.png"), flash=False)
     viewer.close()
     keep(folder / "explorer.png", "explorer.png")
+
+
+def protocol_report(folder: Path, options: argparse.Namespace) -> None:
+    """The protocol report of the paper's protocol at SNR 50."""
+    import napari
+
+    from napari_remidi.ui.status import Phase
+
+    viewer = napari.Viewer(title="napari-remidi", show_welcome_screen=False)
+    viewer.window.resize(1100, 950)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-remidi", "Protocol report")
+    widget.begin()
+    while widget.status.now.phase is Phase.RUNNING:
+        _wait(100)
+    _wait(800)
+    widget.grab().save(str(folder / "protocol-report.png"))
+    viewer.close()
+    keep(folder / "protocol-report.png", "protocol-report.png")
 
 
 def recipes(folder: Path, options: argparse.Namespace) -> None:
@@ -207,7 +226,7 @@ def _reconstruct_and_shoot(viewer, path: Path) -> None:
 def main() -> None:
     """Make the named pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("which", nargs="+", choices=["demo", "window", "cat", "cat_window", "explorer", "recipes"])
+    parser.add_argument("which", nargs="+", choices=PICTURED)
     parser.add_argument("--cat", type=Path)
     parser.add_argument("--scheme", type=Path)
     options = parser.parse_args()

@@ -106,13 +106,50 @@ def test_simulate_a_mesh(tmp_path: Path) -> None:
     assert table[:, -1].max() == pytest.approx(1, abs=1e-3)
 
 
+def test_protocol_report_of_a_scan_and_of_its_gradient_files_alone(scan: Path) -> None:
+    timing = ("--delta", 5, "--Delta", 25, "--draws", 2, "--device", "cpu")
+    files = ("--bvals", scan.with_name("dwi.bval"), "--bvecs", scan.with_name("dwi.bvec"))
+    of_scan, of_files = (
+        json.loads(run("protocol-report", *source, *timing, "--json").output) for source in ((scan,), files)
+    )
+    assert of_scan["measurements"] == of_files["measurements"] == 120
+    assert [quantity["name"] for quantity in of_files["quantities"]][:2] == ["radius", "least radius"]
+    # without the image its axes may be turned: other orientations, the same shapes
+    for one, other in zip(of_scan["quantities"], of_files["quantities"], strict=True):
+        assert one["prior_sd"] == pytest.approx(other["prior_sd"], rel=1e-5)
+        assert one["sd"] == pytest.approx(other["sd"], rel=0.5)
+    assert [part["measurements"] for part in of_files["shells"]] == [30, 30, 30]
+
+
+def test_protocol_report_is_a_table_with_cautions(tmp_path: Path) -> None:
+    (tmp_path / "one.bval").write_text("0 1000 1000 1000")
+    (tmp_path / "one.bvec").write_text("0 1 0 0\n0 0 1 0\n0 0 0 1")
+    (tmp_path / "one.json").write_text('{"SmallDelta": 0.0106, "BigDelta": 0.0431}')
+    files = ("--bvals", tmp_path / "one.bval", "--bvecs", tmp_path / "one.bvec")
+    done = run("protocol-report", *files, "--draws", 1, "--device", "cpu", "--snr", 20)
+    assert done.exit_code == 0, done.output
+    assert "4 measurements at SNR 20" in done.output
+    assert "length, µm" in done.output
+    assert "Caution: all weighted measurements have one b-value, 1000 s/mm²" in done.output
+    assert "Caution: the gradient directions determine 3 of the 6 numbers" in done.output
+
+
+def test_protocol_report_of_a_scheme_file(cat_cord) -> None:
+    options = ("--draws", 1, "--device", "cpu", "--json", "--fit-diffusivity")
+    done = run("protocol-report", "--scheme", cat_cord.scheme, "--prior", "axon-open", *options)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.output)["measurements"] == 796
+
+
 def test_train_refuses_a_prior_without_a_recipe() -> None:
     done = run("train", "dendrite")
     assert done.exit_code == 1
     assert done.output.strip() == "Error: there is no recipe for prior 'dendrite': choose 'axon' or 'axon-open'"
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["info"], ["simulate"], ["reconstruct"], ["train"]])
+@pytest.mark.parametrize(
+    "command", [[], ["demo"], ["info"], ["simulate"], ["reconstruct"], ["train"], ["protocol-report"]]
+)
 def test_every_command_explains_itself(command: list[str]) -> None:
     done = run(*command, "--help")
     assert done.exit_code == 0
@@ -132,6 +169,11 @@ def truncated(scan: Path, folder: Path) -> Path:
     for suffix in (".bval", ".bvec"):
         (folder / f"cut{suffix}").write_text(scan.with_name(f"dwi{suffix}").read_text())
     return folder / "cut.nii.gz"
+
+
+def half_a_protocol(folder: Path) -> Path:
+    (folder / "b.bval").write_text("0 1000")
+    return folder / "b.bval"
 
 
 BAD = {
@@ -157,6 +199,26 @@ BAD = {
     "truncated": (lambda s, f: ["info", truncated(s, f)], "cut.nii.gz"),
     "inverted mesh": (lambda s, f: ["simulate", inverted(f)], "3 of"),
     "a report that is none": (lambda s, f: ["reconstruct", "--from", s], "not a report of napari-remidi reconstruct"),
+    "a report without timing": (
+        lambda s, f: ["protocol-report", "--bvals", s.with_name("dwi.bval"), "--bvecs", s.with_name("dwi.bvec")],
+        "the scan records no pulse timing, and the signal of an axon depends on it: give delta and Delta in ms, or",
+    ),
+    "a report of half a protocol": (
+        lambda s, f: ["protocol-report", "--bvals", half_a_protocol(f)],
+        "b: found b.bval but no .bvec file: give it, or a scheme file",
+    ),
+    "a report of files that do not fit": (
+        lambda s, f: ["protocol-report", "--bvals", half_a_protocol(f), "--bvecs", s.with_name("dwi.bvec")],
+        "dwi.bvec: 120 entries, but b.bval has 2: every volume needs both",
+    ),
+    "a report of no protocol": (
+        lambda s, f: ["protocol-report", "--preset", "HBCD"],
+        "give a DWI file, --bvals with --bvecs, --scheme, or --preset paper",
+    ),
+    "a report at no SNR": (
+        lambda s, f: ["protocol-report", "--preset", "paper", "--snr", 0],
+        "SNR is 0; give S0 over the noise of one measurement, above 0 up to 10000",
+    ),
     "an empty mask": (
         lambda s, f: ["reconstruct", s, "--mask", empty_mask(s, f), "--delta", 5, "--Delta", 25],
         "the mask is empty: mark at least one voxel",

@@ -66,7 +66,7 @@ def test_it_works_in_a_fresh_environment(built: dict[str, Path], kind: str, tmp_
     done = subprocess.run([str(python), "-c", CHECK], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
     sizes = " ".join(str(Prior.load(name).latent_dim) for name in ("axon", "axon-open"))
-    assert done.stdout.splitlines() == ["Axon reconstruction, Prior explorer", sizes]
+    assert done.stdout.splitlines() == ["Axon reconstruction, Prior explorer, Protocol report", sizes]
 
 
 def test_the_manifest_at_the_top_is_the_one_in_the_package() -> None:

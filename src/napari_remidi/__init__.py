@@ -14,6 +14,7 @@ except PackageNotFoundError:
 
 if TYPE_CHECKING:
     from napari_remidi.errors import RemidiError as RemidiError
+    from napari_remidi.inversion import protocol_report as protocol_report
     from napari_remidi.physics import Compartment as Compartment
     from napari_remidi.physics import Simulator as Simulator
     from napari_remidi.physics import Substrate as Substrate
@@ -42,6 +43,7 @@ _ROOM_OF = {
     "Axon": "results",
     "reconstruct": "results",
     "chamfer": "results",
+    "protocol_report": "inversion",
     "RemidiError": "errors",
 }
 

@@ -14,13 +14,14 @@ from napari_remidi import __version__
 from napari_remidi.errors import InputError, RemidiError
 from napari_remidi.files import write_whole
 from napari_remidi.inversion.settings import Settings
-from napari_remidi.terminal import TerminalProgress, print_table
+from napari_remidi.terminal import TerminalProgress, print_protocol_report, print_table
 
 if TYPE_CHECKING:
-    from napari_remidi.scan import Scan
+    from napari_remidi.scan import Protocol, Scan
 
 DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Settings)}
 DEMO_KINDS = ("bent", "beaded", "fanned")
+PAPER = ("paper", "ReMiDi paper")  # presets that are a whole protocol
 
 
 class _Command(click.Command):
@@ -269,6 +270,34 @@ def reconstruct(
         sys.exit(1)
 
 
+@main.command("protocol-report")
+@click.argument("dwi", type=click.Path(path_type=Path), required=False)
+@_gradients
+@click.option("--snr", type=float, default=50.0, show_default=True, help="S0 over the noise of one measurement.")
+@click.option("--prior", default=DEFAULTS["prior"], show_default=True, help="axon, axon-open or a path.")
+@click.option("--diffusivity", type=float, default=DEFAULTS["diffusivity"], show_default=True, help="µm²/ms.")
+@click.option("--fit-diffusivity/--fix-diffusivity", default=False, show_default=True)
+@click.option("--draws", type=int, default=40, show_default=True, help="Of shape, from the prior, and orientation.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
+@_device
+@_json
+def protocol_report(dwi: Path | None, as_json: bool, **options: Any) -> None:
+    """Say what a protocol can see, before a scan: the error to expect of radius, length, bend and beads.
+
+    The protocol is a scan's, or that of gradient files alone; --preset paper is the ReMiDi paper's.
+    """
+    from napari_remidi.inversion import protocol_report as reported
+
+    gradients = {name: options.pop(name) for name in ("bvals", "bvecs", "scheme", "delta", "Delta", "preset")}
+    protocol = _protocol(dwi, **gradients)
+    with TerminalProgress(as_json) as progress:
+        report = reported(protocol, progress=progress.share("deriving the signals of shapes"), **options)
+    if as_json:
+        click.echo(json.dumps(report.to_dict(), indent=1))
+    else:
+        print_protocol_report(report)
+
+
 @main.command()
 @click.argument("recipe", default="axon")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Default: the prior's name, .safetensors, here.")
@@ -314,6 +343,20 @@ def _opened(
 
     scan = Scan.open(dwi, bvals, bvecs, scheme, delta, Delta)
     return scan if preset is None else scan.with_protocol(scan.protocol.with_preset(preset))
+
+
+def _protocol(dwi: Path | None, preset: Any = None, **gradients: Any) -> "Protocol":
+    """A scan's, that of gradient files alone, or the paper's."""
+    from napari_remidi.scan import Protocol, open_protocol
+
+    if dwi is not None:
+        return _opened(dwi, preset=preset, **gradients).protocol
+    if any(gradients[name] for name in ("bvals", "bvecs", "scheme")):
+        protocol = open_protocol(**gradients)
+        return protocol if preset is None else protocol.with_preset(preset)
+    if preset in PAPER:
+        return Protocol.paper()
+    raise click.UsageError("give a DWI file, --bvals with --bvecs, --scheme, or --preset paper")
 
 
 def _voxels(scan: "Scan", voxel: str | None, mask: Path | None) -> list[tuple[int, int, int]]:

@@ -1,7 +1,12 @@
 """Tables and progress bars on a terminal."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_remidi.inversion import ProtocolReport
+
+MOST_PARTS = 8  # of a protocol, printed
 
 
 def print_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
@@ -15,6 +20,29 @@ def print_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     for row in rows:
         table.add_row(*row)
     Console().print(table)
+
+
+def print_protocol_report(report: "ProtocolReport") -> None:
+    """Print a protocol report as tables, its cautions below."""
+    known = "unknown" if report.fit_diffusivity else f"{report.diffusivity:g} µm²/ms"
+    print(
+        f"{report.measurements} measurements at SNR {report.snr:g}, diffusivity {known}; "
+        f"{report.draws} draws of prior {report.prior!r}"
+    )
+    rows = []
+    for q in report.quantities:
+        typical = "" if q.typical is None else f"{q.typical:.2f}"
+        numbers = (f"{q.prior_sd:.2f}", f"{q.sd:.3f}", f"{q.sd_90:.3f}", f"{100 * q.left:.1f} %")
+        rows.append((f"{q.name}, {q.unit}", typical, *numbers))
+    print_table(("quantity", "typical", "sd unmeasured", "sd, median", "sd, 90 %", "spread left"), rows)
+    for title, parts in (("without the timing", report.timings), ("without the shell", report.shells)):
+        if parts:
+            worth = [(p.name, str(p.measurements), f"× {p.radius_factor:.2f}") for p in parts[:MOST_PARTS]]
+            print_table((title, "measurements", "sd of the radius"), worth)
+    if len(report.shells) > MOST_PARTS:
+        print(f"The {MOST_PARTS} most valuable shells of {len(report.shells)}; --json lists all.")
+    for caution in report.cautions:
+        print(f"Caution: {caution}")
 
 
 class TerminalProgress:

@@ -29,7 +29,7 @@ def test_surfaces_are_written_in_four_formats_and_scans_read_in_two():
     assert MANIFEST.contributions.readers[0].filename_patterns == ["*.nii", "*.nii.gz"]
 
 
-@pytest.mark.parametrize("module", ["widget", "explorer", "reader", "writer", "sample", "demo"])
+@pytest.mark.parametrize("module", ["widget", "explorer", "protocol_report", "reader", "writer", "sample", "demo"])
 def test_opening_the_window_does_not_wait_for_pytorch(module):
     code = f"import sys, napari_remidi.ui.{module}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,7 +7,8 @@ import pytest
 from tests.ui.conftest import VOXEL, FakeEngine, make_scan
 
 from napari_remidi.inversion import Settings
-from napari_remidi.ui.run import Failure, SharedEngine, steps
+from napari_remidi.ui.background import Failure
+from napari_remidi.ui.run import SharedEngine, steps
 from napari_remidi.ui.session import Session
 
 

@@ -55,12 +55,7 @@ class Inverter:
 
     def __init__(self, protocol: "Protocol", prior: "Prior", settings: Settings | None = None) -> None:
         self.protocol, self.prior, self.settings = protocol, prior, settings or Settings()
-        protocol.require_timing()
-        if waves := int(protocol.is_waveform.sum()):
-            raise InputError(
-                f"{waves} of {len(protocol)} measurements have waveforms, and a reconstruction takes pulsed ones: keep "
-                "those, protocol.subset(~protocol.is_waveform)"
-            )
+        require_pulses(protocol)
         if self.settings.model == "voxel" and prior.ends != "open":
             raise PriorError(
                 f"model 'voxel' needs a prior of axons with open ends, and {prior.name!r} has closed ones: "
@@ -110,7 +105,7 @@ class Inverter:
 
     def _target(self, signal: Floats, model_error: float) -> Target:
         noise_sd = self.settings.noise_sd or max(LEAST_UNKNOWN_NOISE, noise_of(signal, self.protocol) or 0.0)
-        return Target(signal, float(np.hypot(noise_sd, model_error)), _normalised_together(self.protocol))
+        return Target(signal, float(np.hypot(noise_sd, model_error)), normalised_together(self.protocol))
 
     def _residual_sd(self, target: Target, best: Point) -> float:
         degrees = max(int((~self.protocol.is_b0).sum()) - len(best.parameters), 1)
@@ -202,7 +197,17 @@ def invert(
     return (yield from Inverter(protocol, prior, settings).run(signal))
 
 
-def _normalised_together(protocol: "Protocol") -> tuple[tuple[NDArray[np.int64], int], ...]:
+def require_pulses(protocol: "Protocol") -> None:
+    """Raise TimingError where a protocol has no timing, InputError where it has waveforms."""
+    protocol.require_timing()
+    if waves := int(protocol.is_waveform.sum()):
+        raise InputError(
+            f"{waves} of {len(protocol)} measurements have waveforms, and a reconstruction takes pulsed ones: keep "
+            "those, protocol.subset(~protocol.is_waveform)"
+        )
+
+
+def normalised_together(protocol: "Protocol") -> tuple[tuple[NDArray[np.int64], int], ...]:
     """Weighted measurements of every series, and how many b = 0 measurements their S0 is the mean of."""
     from napari_remidi.scan.normalisation import series_of
 

@@ -13,6 +13,7 @@ array([1. , 0.4, 0.2])
 """
 
 from napari_remidi.scan.protocol import Protocol, spread_directions
+from napari_remidi.scan.readers import open_protocol
 from napari_remidi.scan.scan import Scan
 from napari_remidi.scan.shells import Shell
 from napari_remidi.scan.smooth import noise_of
@@ -28,6 +29,7 @@ __all__ = [
     "Timing",
     "Waveform",
     "noise_of",
+    "open_protocol",
     "principal_direction",
     "spread_directions",
 ]

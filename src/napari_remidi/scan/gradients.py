@@ -14,8 +14,8 @@ STEJSKAL_TANNER, B_VECTOR = ("STEJSKALTANNER", "1"), ("BVECTOR", "2")
 LARGEST_SI_GRADIENT, LONGEST_SI_TIME = 10.0, 1.0  # T/m, s; above, the file is in mT/m or ms
 
 
-def read_fsl(bvals: Path, bvecs: Path, volumes: int) -> tuple[Floats, Floats]:
-    """b-values (M,) s/mm² and b-vectors (M, 3), as written; rows or columns.
+def read_fsl(bvals: Path, bvecs: Path, volumes: int | None) -> tuple[Floats, Floats]:
+    """b-values (M,) s/mm² and b-vectors (M, 3), as written; rows or columns; `volumes` as for `read_scheme`.
 
     Raises
     ------
@@ -33,10 +33,12 @@ def read_fsl(bvals: Path, bvecs: Path, volumes: int) -> tuple[Floats, Floats]:
     if g.shape[1] != 3 or g.shape == (3, 3):
         g = g.T
     _count(bvecs, len(g), volumes)
+    if len(g) != len(b):
+        raise ProtocolError(f"{bvecs.name}: {len(g)} entries, but {bvals.name} has {len(b)}: every volume needs both")
     return b, g
 
 
-def read_scheme(scheme: Path, affine: Floats, volumes: int) -> Protocol:
+def read_scheme(scheme: Path, affine: Floats, volumes: int | None) -> Protocol:
     """A protocol from a Camino scheme (with a VERSION line) or an MRtrix gradient table (rows gx gy gz b, without).
 
     Camino's directions follow the axes of the stored image, MRtrix's the world's.
@@ -45,7 +47,7 @@ def read_scheme(scheme: Path, affine: Floats, volumes: int) -> Protocol:
     ----------
     scheme : file
     affine : (4, 4) of the image as stored
-    volumes : of the image
+    volumes : of the image, or None without one
 
     Raises
     ------
@@ -100,15 +102,15 @@ def _numbers(path: Path, lines: list[str]) -> Floats:
         raise ProtocolError(f"{path.name}: not a table of numbers with rows of equal length") from None
 
 
-def _of_width(path: Path, table: Floats, width: int, volumes: int) -> Floats:
+def _of_width(path: Path, table: Floats, width: int, volumes: int | None) -> Floats:
     if table.ndim != 2 or table.shape[1] != width:
         raise ProtocolError(f"{path.name}: rows of {table.shape[-1]} numbers; this kind of scheme needs {width}")
     _count(path, len(table), volumes)
     return table
 
 
-def _count(path: Path, found: int, volumes: int) -> None:
-    if found != volumes:
+def _count(path: Path, found: int, volumes: int | None) -> None:
+    if volumes is not None and found != volumes:
         raise ProtocolError(
             f"{path.name}: {found} entries, but the image has {volumes} volumes: every volume needs one"
         )

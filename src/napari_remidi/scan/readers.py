@@ -1,10 +1,11 @@
 """The files that say how a scan was made: finding them beside an image, and a protocol from them."""
 
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from napari_remidi.errors import ProtocolError
 from napari_remidi.scan.bids import RecordedTiming, read_bids_timing
@@ -13,6 +14,7 @@ from napari_remidi.scan.orientation import fsl_to_world
 from napari_remidi.scan.protocol import Protocol
 
 Floats = NDArray[np.float64]
+PathLikeStr = str | PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,14 @@ def gradient_files(
     )
 
 
-def read_protocol(files: GradientFiles, affine: Floats, volumes: int) -> Protocol:
+def read_protocol(files: GradientFiles, affine: Floats, volumes: int | None) -> Protocol:
     """Read gradients, take them to world axes, and add the timing that the files record.
 
     Parameters
     ----------
     files : what to read
     affine : (4, 4) of the image as stored, which FSL's and Camino's directions refer to
-    volumes : of the image
+    volumes : of the image, or None without one
 
     Raises
     ------
@@ -88,7 +90,38 @@ def read_protocol(files: GradientFiles, affine: Floats, volumes: int) -> Protoco
         raise ProtocolError("no gradients: give the b-value and b-vector files, or a scheme")
     if files.sidecar is None or protocol.has_timing:
         return protocol
-    return _with_recorded(protocol, read_bids_timing(files.sidecar, volumes))
+    return _with_recorded(protocol, read_bids_timing(files.sidecar, len(protocol)))
+
+
+def open_protocol(
+    bvals: PathLikeStr | None = None,
+    bvecs: PathLikeStr | None = None,
+    scheme: PathLikeStr | None = None,
+    delta: ArrayLike | None = None,
+    Delta: ArrayLike | None = None,
+) -> Protocol:
+    """A protocol from gradient files alone; b-vectors and a BIDS sidecar of the same name are found beside them.
+
+    Without the image's affine, the directions of FSL and Camino files may be a rotation or a mirror image of those in
+    the world: right for asking what a protocol can see, wrong for a reconstruction.
+
+    Parameters
+    ----------
+    bvals, bvecs : FSL files
+    scheme : a Camino or MRtrix file instead
+    delta, Delta : ms, scalar or (M,), where no file records them, or to overrule it
+
+    Raises
+    ------
+    ProtocolError
+        For files that are missing or cannot be read.
+    """
+    given = [None if p is None else Path(p).expanduser() for p in (bvals, bvecs, scheme)]
+    named = next((path for path in reversed(given) if path is not None), None)
+    if named is None:
+        raise ProtocolError("no gradients: give the b-value and b-vector files, or a scheme")
+    protocol = read_protocol(gradient_files(named.with_suffix(""), *given), np.eye(4), None)
+    return protocol if delta is None and Delta is None else protocol.with_timing(delta, Delta)
 
 
 def _with_recorded(protocol: Protocol, timing: RecordedTiming) -> Protocol:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,9 @@ from napari_remidi.errors import ScanError
 from napari_remidi.scan.image import canonical_volume, read_volume, stored_axes
 from napari_remidi.scan.normalisation import Rows, normalised, repeat_variance, series_of
 from napari_remidi.scan.protocol import Protocol
-from napari_remidi.scan.readers import gradient_files, read_protocol
+from napari_remidi.scan.readers import PathLikeStr, gradient_files, read_protocol
 
 Floats = NDArray[np.float64]
-PathLikeStr = str | PathLike[str]
 ENOUGH_REPEATS = 12  # degrees of freedom, for a noise known to 20 %
 SAMPLE = 2000  # voxels that the whole scan's noise is taken from
 

@@ -12,13 +12,13 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout
 from superqt.utils import QSignalThrottler
 
 from napari_remidi.errors import RemidiError
+from napari_remidi.ui.background import Failure
 from napari_remidi.ui.choices import PRIORS
 from napari_remidi.ui.docked import Docked
 from napari_remidi.ui.form import emphasise, note, row, rows
 from napari_remidi.ui.latent import Floats, Latent, figures
 from napari_remidi.ui.prior_stage import PriorStage
 from napari_remidi.ui.readout import table
-from napari_remidi.ui.run import Failure
 from napari_remidi.ui.sliders import Sliders
 from napari_remidi.ui.style import Palette, stylesheet
 

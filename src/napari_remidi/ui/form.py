@@ -1,9 +1,11 @@
 """Form: the fields of the reconstruction widget, magicgui's, in one aligned column; what they do is not its affair."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, ComboBox, FileEdit, FloatSpinBox, PushButton
+from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QAbstractSpinBox, QFormLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
@@ -29,21 +31,16 @@ class Form(QWidget):
         self.scan = ComboBox(name="scan", tooltip="Layers that hold a diffusion MRI scan.")
         self.open = PushButton(text="Open…", tooltip="Open a NIfTI scan; gradients are looked for beside it.")
         self.about_scan = note()
-        self.files = {name: FileEdit(name=name, filter=kind, nullable=True) for name, kind in _GRADIENTS.items()}
+        self.files = gradient_fields()
         self.use_files = PushButton(text="Use these gradients")
         self.timing = ComboBox(name="timing", tooltip="Pulse duration δ and separation Δ.")
-        self.delta = FloatSpinBox(name="delta", value=0.0, min=0.0, max=500.0, step=0.1, tooltip="δ, ms")
-        self.Delta = FloatSpinBox(name="Delta", value=0.0, min=0.0, max=2000.0, step=0.1, tooltip="Δ, ms")
+        self.delta, self.Delta = pulse_field("δ", 500.0), pulse_field("Δ", 2000.0)
         self.source = note()
         self.voxel = QLabel("none picked")
         self.choices = choice_fields()
         self.gradients = self._gradient_rows()
         self.advanced = _section("Advanced", self._advanced_rows())
         self.choices["model"].changed.connect(self._follow_model)
-        for box in (self.delta, self.Delta):
-            box.native.setSpecialValueText("–")
-            box.native.setKeyboardTracking(False)
-            box.native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
         self._build(plot)
 
     def read_choices(self) -> Choices:
@@ -92,9 +89,7 @@ class Form(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
         source = row(self.scan.native, self.open.native, stretch=(1, 0))
-        pulses = row(
-            QLabel("δ"), self.delta.native, QLabel("Δ"), self.Delta.native, QLabel("ms"), stretch=(0, 1, 0, 1, 0)
-        )
+        pulses = pulse_row(self.delta, self.Delta)
         layout.addWidget(rows((("Scan", source), ("", self.about_scan))))
         layout.addWidget(self.gradients)
         layout.addWidget(rows((("Timing", self.timing.native), ("", pulses), ("", self.source), ("Voxel", self.voxel))))
@@ -106,14 +101,45 @@ class Form(QWidget):
         return [(self.choices[name].label, self.choices[name].native) for name in names]
 
     def _advanced_rows(self) -> QWidget:
-        fit = self.choices["fit_diffusivity"]
-        assert isinstance(fit, CheckBox)
-        fit.text = "fitted"
-        diffusivity = row(self.choices["diffusivity"].native, QLabel("µm²/ms"), fit.native, stretch=(1, 0, 0))
+        diffusivity = diffusivity_row(self.choices, "fitted")
         return rows((("Diffusivity", diffusivity), *self._labelled("device", "starts", "iterations")))
 
     def _gradient_rows(self) -> QWidget:
         return rows((*((name, widget.native) for name, widget in self.files.items()), ("", self.use_files.native)))
+
+
+def gradient_fields() -> dict[str, FileEdit]:
+    """Fields for gradient files, by name."""
+    return {name: FileEdit(name=name, filter=kind, nullable=True) for name, kind in _GRADIENTS.items()}
+
+
+def chosen_files(fields: dict[str, FileEdit]) -> dict[str, Path | None]:
+    """The files that fields hold, by name; None where a field is empty."""
+    return {
+        name: None if field.value in (None, Path(".")) else Path(str(field.value)) for name, field in fields.items()
+    }
+
+
+def pulse_field(symbol: str, longest: float) -> FloatSpinBox:
+    """A field for δ or Δ in ms; a dash where it is zero."""
+    box = FloatSpinBox(value=0.0, min=0.0, max=longest, step=0.1, tooltip=f"{symbol}, ms")
+    box.native.setSpecialValueText("–")
+    box.native.setKeyboardTracking(False)
+    box.native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+    return box
+
+
+def pulse_row(delta: FloatSpinBox, Delta: FloatSpinBox) -> QWidget:
+    """Fields for δ and Δ side by side."""
+    return row(QLabel("δ"), delta.native, QLabel("Δ"), Delta.native, QLabel("ms"), stretch=(0, 1, 0, 1, 0))
+
+
+def diffusivity_row(choices: Mapping[str, ValueWidget], fitted: str) -> QWidget:
+    """The field for the diffusivity, and whether it is fitted, in these words."""
+    fit = choices["fit_diffusivity"]
+    assert isinstance(fit, CheckBox)
+    fit.text = fitted
+    return row(choices["diffusivity"].native, QLabel("µm²/ms"), fit.native, stretch=(1, 0, 0))
 
 
 def note(text: str = "") -> QLabel:

@@ -1,15 +1,13 @@
 """Run: the engine in its own thread, and its iterates back in the window, drawn at most five times a second."""
 
-import logging
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from napari.qt.threading import create_worker
 from qtpy.QtCore import QTimer
 
-from napari_remidi.errors import RemidiError
+from napari_remidi.ui.background import Background, Failure, answered
 from napari_remidi.ui.session import Request
 from napari_remidi.ui.status import StatusModel
 
@@ -20,13 +18,6 @@ if TYPE_CHECKING:
 Engine = Callable[..., "Generator[Iterate, None, Axon]"]
 REDRAW_EVERY = 0.2
 """Seconds between two drawings of a growing surface."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a run gave no axon, in a sentence for the user."""
-
-    message: str
 
 
 class SharedEngine:
@@ -53,18 +44,13 @@ class SharedEngine:
 
 
 def steps(request: Request, engine: Engine) -> "Generator[Iterate, None, Axon | Failure]":
-    """Iterates of a reconstruction, then its axon; runs in the worker's thread.
+    """Iterates of a reconstruction, then its axon; runs in the worker's thread."""
 
-    Errors come back as a value: a worker keeps silent about a ``RuntimeError``, and PyTorch's out-of-memory is one.
-    """
-    try:
+    def reconstructed() -> "Generator[Iterate, None, Axon]":
         axon = yield from engine(request.signal, request.protocol, source=request.source, **request.settings)
         return axon if request.truth is None else axon.with_truth(_mesh(request.truth))
-    except RemidiError as error:
-        return Failure(str(error))
-    except Exception as error:
-        logging.getLogger(__name__).exception("The reconstruction failed")
-        return Failure(f"The reconstruction failed ({type(error).__name__}: {error}); the log has the details.")
+
+    return (yield from answered("The reconstruction", reconstructed()))
 
 
 class Run:
@@ -90,7 +76,7 @@ class Run:
     ) -> None:
         self._status, self._draw, self._finish, self._fail = status, draw, finish, fail
         self._engine = engine or SharedEngine()
-        self._worker: Any = None
+        self._background = Background(self._on_iterate, self._on_end, self._on_stopped)
         self._request: Request | None = None
         self._waiting: Any = None
         self._drawn_at = 0.0
@@ -101,32 +87,21 @@ class Run:
     def start(self, request: Request) -> None:
         """Begin; whatever ran before must have ended."""
         self._request, self._waiting, self._drawn_at = request, None, 0.0
-        worker = create_worker(steps, request, self._engine, _start_thread=False)
-        worker.yielded.connect(self._on_iterate)
-        worker.returned.connect(self._on_end)
-        worker.finished.connect(self._on_finished)
-        self._worker = worker
         self._status.running("Preparing…", 0.0)
-        worker.start()
+        self._background.start(steps, request, self._engine)
 
     def cancel(self) -> None:
         """Ask the engine to stop after the step it is in."""
-        if self._worker is not None:
+        if self._background.busy:
             self._status.running("Stopping after this step…", self._status.now.fraction)
-            self._worker.quit()
+            self._background.cancel()
 
     def close(self) -> None:
         """Stop, and never call back again."""
         self._timer.stop()
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.quit()
-            for signal in (worker.yielded, worker.returned, worker.finished):
-                signal.disconnect()
+        self._background.close()
 
     def _on_iterate(self, iterate: Any) -> None:
-        if self._worker is None or self._worker.abort_requested:
-            return
         self._status.running(iterate.message, iterate.fraction)
         self._waiting = iterate
         rest = REDRAW_EVERY - (monotonic() - self._drawn_at)
@@ -143,20 +118,16 @@ class Run:
 
     def _on_end(self, outcome: Any) -> None:
         self._timer.stop()
-        request, self._worker, self._waiting = self._request, None, None
+        request, self._waiting = self._request, None
         if isinstance(outcome, Failure):
             self._status.crashed(outcome.message)
             self._fail(outcome.message)
         else:
             self._finish(request, outcome)  # type: ignore[arg-type]
 
-    def _on_finished(self) -> None:
-        # a worker that is asked to quit during its last step reports neither a result nor an abort, only its end
-        if self._worker is None:
-            return
+    def _on_stopped(self) -> None:
         self._timer.stop()
         self._redraw()
-        self._worker = None
         self._status.stopped("Stopped. The surface is the last step's, not a result.")
 
 

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_remidi.errors import InputError
 from napari_remidi.scan import Scan
-from napari_remidi.ui.form import Form, say
+from napari_remidi.ui.form import Form, chosen_files, say
 from napari_remidi.ui.layers import nifti_of, scan_layer, scan_of
 from napari_remidi.ui.session import TYPED, Session, Timing, timings
 
@@ -109,10 +109,7 @@ class Source:
         path = None if layer is None else nifti_of(layer)
         if path is None:
             raise InputError("There is no image without gradients to give them to: open a 4D NIfTI image first")
-        bvals, bvecs, scheme = (
-            None if field.value in (None, Path(".")) else Path(str(field.value)) for field in self._form.files.values()
-        )
-        scan = Scan.open(path, bvals, bvecs, scheme)
+        scan = Scan.open(path, **chosen_files(self._form.files))
         self._viewer.layers.remove(layer)
         self._form.scan.value = self._viewer.add_layer(Layer.create(*scan_layer(scan)))
 

@@ -1,0 +1,88 @@
+"""Background: at most one generator at a time in a worker's thread, its errors as sentences."""
+
+import logging
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+from napari.qt.threading import create_worker
+
+from napari_remidi.errors import RemidiError
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run gave no result, in a sentence for the user."""
+
+    message: str
+
+
+def answered(what: str, generator: Generator[Any, None, Any]) -> Generator[Any, None, Any]:
+    """What a generator yields and returns; an error comes back as a `Failure`.
+
+    A worker keeps silent about a ``RuntimeError``, and PyTorch's out-of-memory is one.
+    """
+    try:
+        return (yield from generator)
+    except RemidiError as error:
+        return Failure(str(error))
+    except Exception as error:
+        logging.getLogger(__name__).exception("%s failed", what)
+        return Failure(f"{what} failed ({type(error).__name__}: {error}); the log has the details.")
+
+
+class Background:
+    """Runs a generator function; everything is told in the window's thread.
+
+    Parameters
+    ----------
+    yielded : called with everything the generator yields, until it is asked to stop
+    returned : called with what it returns
+    stopped : called where it has stopped because it was asked to
+    """
+
+    def __init__(
+        self, yielded: Callable[[Any], None], returned: Callable[[Any], None], stopped: Callable[[], None]
+    ) -> None:
+        self._yielded, self._returned, self._stopped = yielded, returned, stopped
+        self._worker: Any = None
+
+    def start(self, function: Callable[..., Generator[Any, None, Any]], *arguments: Any) -> None:
+        """Begin; whatever ran before must have ended."""
+        self._worker = create_worker(function, *arguments, _start_thread=False)
+        self._worker.yielded.connect(self._on_yielded)
+        self._worker.returned.connect(self._on_returned)
+        self._worker.finished.connect(self._on_finished)
+        self._worker.start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something runs."""
+        return self._worker is not None
+
+    def cancel(self) -> None:
+        """Ask it to stop at its next yield."""
+        if self._worker is not None:
+            self._worker.quit()
+
+    def close(self) -> None:
+        """Stop, and never call back again."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.quit()
+            for signal in (worker.yielded, worker.returned, worker.finished):
+                signal.disconnect()
+
+    def _on_yielded(self, value: Any) -> None:
+        if self._worker is not None and not self._worker.abort_requested:
+            self._yielded(value)
+
+    def _on_returned(self, outcome: Any) -> None:
+        self._worker = None
+        self._returned(outcome)
+
+    def _on_finished(self) -> None:
+        # a worker that is asked to quit during its last step reports neither a result nor an abort, only its end
+        if self._worker is not None:
+            self._worker = None
+            self._stopped()
