@@ -68,15 +68,15 @@ def pgse_sensitivity(
     result = Sensitivity(ones.new_zeros(len(ones), parameters), torch.zeros_like(ones), ones.new_zeros(len(ones), 3))
     memory = CACHED_BYTES if ones.device.type == "cpu" else CHUNK_BYTES
     for block in blocks:
-        for alike in Pulse(model, block, diffusivity, rotation, None if exact else ALLOWED).turned_alike():
-            steps = 2 * alike.steps if exact else alike.steps_of(PHASE_STEP, FEWEST)
-            for pulse in alike.parts(sum(_numbers(alike, steps)) * ones.element_size(), memory):
-                shape, by_diffusivity, direction = _Sweep(pulse, tangents, steps).derivatives()
-                if pulse.rotation is not None:
-                    direction = direction @ pulse.rotation.T
-                pulse.put(result.shape, shape)
-                pulse.put(result.diffusivity, by_diffusivity)
-                pulse.put(result.direction, pulse.block.sign[..., None] * direction)
+        whole = Pulse(model, block, diffusivity, rotation, None if exact else ALLOWED)
+        steps = 2 * whole.steps if exact else whole.steps_of(PHASE_STEP, FEWEST)
+        for pulse in whole.parts(sum(_numbers(whole, steps)) * ones.element_size(), memory):
+            shape, by_diffusivity, direction = _Sweep(pulse, tangents, steps).derivatives()
+            if pulse.rotation is not None:
+                direction = direction @ pulse.rotation.T
+            pulse.put(result.shape, shape)
+            pulse.put(result.diffusivity, by_diffusivity)
+            pulse.put(result.direction, pulse.block.sign[..., None] * direction)
     return result
 
 

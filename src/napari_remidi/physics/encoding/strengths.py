@@ -58,7 +58,7 @@ class Strengths:
         allowed = ALLOWED.get(block.strength.dtype, ALLOWED[torch.float64]) if allowed is None else allowed
         return _propagated(block, points_needed(turn, allowed, measured))
 
-    def part(self, which: slice | Tensor) -> "Strengths":
+    def part(self, which: slice) -> "Strengths":
         """Of some of the directions."""
         lead, weights = (None if x is None else x[which] for x in (self.lead, self.weights))
         return Strengths(self.strength[which], self.gap[which], lead, weights)
