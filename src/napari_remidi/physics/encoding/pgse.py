@@ -150,12 +150,14 @@ class Pulse:
         """(G, C·Q) from v and w at the end of the pulse."""
         v, w = ends
         left = (w.real * v.real + w.imag * v.imag).transpose(1, 2)
-        return (self.damping * left[:, :, None]).sum(-1).flatten(1)
+        return (self.damping @ left[..., None]).flatten(1)
 
     @cached_property
     def damping(self) -> Tensor:
         """e^{−(Δ−δ) D λ} between the pulses, (G, C, Q, r)."""
-        return nothing_tiny(torch.exp(-self.strengths.gap[..., None] * self.decay))
+        gap, times = self.strengths.gap, self.strengths.times
+        some = gap if times is None else times
+        return nothing_tiny(torch.exp(-some[..., None] * self.decay)).expand(*gap.shape, -1)
 
     def begin(self) -> Tensor:
         """Start, and with open ends detection, at the pulse's beginning, in the eigenbasis of A_g, (G, r, K)."""
