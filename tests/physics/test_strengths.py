@@ -104,19 +104,3 @@ def test_as_many_points_as_the_bound_asks_for_keep_it(turn: float) -> None:
     points, weights = even_interpolation(positions, count)
     assert np.abs(weights @ np.cos(2 * turn * points) - np.cos(2 * turn * positions)).max() < 1e-6
     assert points_needed(turn, 1e-6, 2) == 2
-
-
-def test_directions_that_are_turned_less_take_fewer_strengths_and_steps(model: ReducedModel) -> None:
-    directions = np.random.default_rng(0).standard_normal((30, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    protocol = Protocol.pgse(np.repeat(np.arange(1, 31) * 300.0, 30), np.tile(directions, (30, 1)), 5.0, 12.0)
-    (block,) = pulse_blocks(protocol, CPU, torch.float64)
-    whole = Pulse(model, block, 2.0, None, allowed=1e-3)
-    parts = list(whole.turned_alike())
-    assert len(parts) > 1
-    assert sorted(torch.cat([part.block.measurement.flatten() for part in parts]).tolist()) == list(range(900))
-    assert all(float(part.turns.amax()) == part.turn and len(part.turns) >= 8 for part in parts)
-    assert parts[0].steps_of(0.1, 2) == whole.steps_of(0.1, 2) > parts[-1].steps_of(0.1, 2)
-    assert parts[0].strengths.gap.shape[1] == whole.strengths.gap.shape[1] > parts[-1].strengths.gap.shape[1]
-    found, fine = pgse_signal(model, [block], 2.0), pgse_signal(model, [block], 2.0, refine=4)
-    assert float((found - fine).abs().max()) < 5e-4  # half of what a simulation may be off by

@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from napari_remidi.shapes.gaussian import Gaussianisation
 from napari_remidi.shapes.spectral import limited
 
-FARTHER = 1.3  # times as far from the mean as any coefficient of the training set
+FARTHER = 1.2  # times as far from the mean as any coefficient of the training set
 
 
 class SpectralAutoEncoder(nn.Module):
     """Coefficients (..., C) <-> latent (..., d), distributed as N(0, I) over the families.
 
     Buffers: `mean` (C,) and `scale` (C,), with x = (c − mean) · scale in µm; `axes` (C, d), `spread` (d,): principal
-    axes of x and their standard deviations; `reach` (C,): how far from the mean a decoded coefficient may be.
+    axes of x and their standard deviations; `reach` (2, C): how far below and above the mean a decoded coefficient may
+    be.
     """
 
     mean: Tensor
@@ -33,10 +34,10 @@ class SpectralAutoEncoder(nn.Module):
         for name, size in (
             ("mean", coefficients),
             ("scale", coefficients),
-            ("reach", coefficients),
             ("spread", latent),
         ):
             self.register_buffer(name, torch.zeros(size))
+        self.register_buffer("reach", torch.zeros(2, coefficients))
         self.register_buffer("axes", torch.zeros(coefficients, latent))
         self.gaussian = Gaussianisation(latent)
         self.encoder = _residual(coefficients, width, latent)
@@ -47,7 +48,8 @@ class SpectralAutoEncoder(nn.Module):
         """Set the linear path to the principal components of a training set, (N, C)."""
         self.mean.copy_(coefficients.mean(dim=0))
         self.scale.copy_(scale)
-        self.reach.copy_(FARTHER * (coefficients - self.mean).abs().amax(dim=0).clamp_min(1e-3))
+        change = coefficients - self.mean
+        self.reach.copy_(FARTHER * torch.stack([-change.amin(dim=0), change.amax(dim=0)]).clamp_min(1e-3))
         x = (coefficients - self.mean) * self.scale
         _, values, vectors = torch.linalg.svd(x, full_matrices=False)
         self.axes.copy_(vectors[: self.latent].T)
@@ -70,7 +72,8 @@ class SpectralAutoEncoder(nn.Module):
         """Coefficients of a latent before it is made Gaussian."""
         x = (raw * self.spread) @ self.axes.T + self.spread[0] * self.decoder(raw)
         change = x / self.scale
-        return change * limited(change.abs(), self.reach) + self.mean
+        reach = torch.where(change < 0, *self.reach)
+        return change * limited(change.abs(), reach) + self.mean
 
 
 class _Nothing(nn.Module):

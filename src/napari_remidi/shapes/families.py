@@ -57,7 +57,7 @@ def open_axon(rng: np.random.Generator, length: float = 100.0) -> AxonFields:
             angles += size * np.outer([np.cos(turn), np.sin(turn)], np.cos(np.pi * wave * ALONG + phase))
         size = rng.uniform(0, 0.7) * rng.integers(0, 2)
         calibre = np.log(radius) + _bumps(int(rng.integers(4, 19)), rng.uniform(0, 2 * np.pi), size, 1)
-        calibre = calibre + _rough(rng, rng.uniform(0, 0.25), 24)
+        calibre = calibre + _rough(rng, rng.uniform(0, 0.25), 16)
         axon = _built("open", angles, angles, calibre, np.zeros((2, SAMPLES)), length, {"radius": radius})
         if smooth_enough(axon):
             return axon
@@ -207,9 +207,9 @@ def _given(fixed: dict[str, Any], name: str, drawn: float) -> float:
 
 
 def _count(rng: np.random.Generator) -> float:
-    """Number of beads, mostly whole, and rather many: their phases make them the harder to learn."""
+    """Number of beads, whole or not, and rather many: their phases make them the harder to learn."""
     count = 8.5 * float(np.sqrt(rng.random()))
-    return float(np.ceil(count / 8.5 * 8)) if rng.random() < 0.6 else max(count, 0.5)
+    return float(np.ceil(count / 8.5 * 8)) if rng.random() < 0.35 else max(count, 0.5)
 
 
 def _bumps(count: float, phase: float, size: float, sharpness: int) -> Floats:

@@ -45,7 +45,7 @@ class Recipe:
     layers: int = 41
     sectors: int = 0
     bend: int = 14
-    calibre: int = 41
+    calibre: int = 49
     ellipse: int = 6
     slant: int = 14
     length: float = 0.0
@@ -53,7 +53,7 @@ class Recipe:
     width: int = 256
     axons: int = 50_000
     held_out: int = 4_000
-    steps: int = 20_000
+    steps: int = 24_000
     batch: int = 1024
     rate: float = 2e-3
     noise: float = 0.03
@@ -133,6 +133,6 @@ RECIPES = {
     "axon": Recipe("axon"),
     "axon-open": Recipe(
         "axon-open", "open", rings=2, layers=81, bend=24, calibre=41, ellipse=1, slant=1, length=100.0, latent=48,
-        modes=110, pod_shapes=100, pod_size=280,
+        steps=20_000, modes=110, pod_shapes=100, pod_size=280,
     ),
 }  # fmt: skip

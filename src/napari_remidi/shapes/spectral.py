@@ -4,7 +4,7 @@ The Laplacian's eigenfunctions on the reference tube's surface are cos(jπs) cos
 series along the axis, a Fourier series around it. The fields of `sections` are written in them: the directions of
 centreline and sections (m = 0 and 1), the logarithm of the radius (m = 0) and the ellipse (m = 2); and the logarithm of
 the length. Vertices follow in closed form. A linear basis of vertex positions folds on a fifth of its draws; these
-fields can only where sections turn faster than they advance, and there the radius is limited.
+fields can only where sections turn faster than they advance, and then the axon is straightened.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from torch import Tensor
 from napari_remidi.shapes.tube import Tube
 
 Floats = NDArray[np.float64]
-FASTEST, TEMPLATE = 0.3, 41  # rad, from one section to the next, of so many
 FURTHEST_TURN = 2.7  # rad, of a direction from the axis: at π its frame is not defined
 FLATTEST = 0.8  # of an ellipse, half the logarithm of its axes' ratio
+SWING = 1.5  # of log radius from its mean along the axis: a neck is a fifth as wide
 STEEPEST = 1.5  # rad, the largest slant of a section
-MEETING = 0.9  # of the radius at which sections meet, the largest radius
+MEETING = 0.9  # of the radius at which neighbouring sections meet, the largest radius
 SHARP = 24  # a limit changes what is three quarters of it by a part in 20,000
 
 
@@ -86,20 +86,20 @@ class SpectralBasis:
             basis = torch.as_tensor(_cosines(along, series.shape[-1]).T, dtype=dtype, device=device)
             return series @ basis
 
-        bend, slant = torch.stack([sampled(a), sampled(b)]), torch.stack([sampled(p), sampled(q)])
-        gentle = limited(_fastest(bend - slant) + _fastest(slant) / 4, FASTEST * (TEMPLATE - 1))
-        bend, slant = _within(gentle * bend, FURTHEST_TURN), _within(gentle * slant, STEEPEST)
-        tangent = _directions(bend)
         length = torch.exp(log_length) if self.length is None else torch.full_like(a[..., :1], self.length)
+        cosine, sine = _within(torch.stack([sampled(cosine), sampled(sine)]), FLATTEST)
+        size = torch.sqrt(cosine * cosine + sine * sine + 1e-12)
+        mean, swing = calibre[..., :1], sampled(calibre) - calibre[..., :1]
+        radius = torch.exp(mean + swing * limited(swing.abs(), SWING))
+        bend, slant = torch.stack([sampled(a), sampled(b)]), torch.stack([sampled(p), sampled(q)])
+        bend, slant = _within(bend, FURTHEST_TURN), _within(slant, STEEPEST)
+        straighter = limited(_sharpest(bend, slant, radius * torch.exp(size), length), MEETING)
+        bend, slant = straighter * bend, straighter * slant
+        tangent = _directions(bend)
         centre = _integrated(tangent) * (length / (layers - 1))[..., None]
         chord = centre[..., -1, :] - centre[..., 0, :]
         upright = _to_z(chord / chord.norm(dim=-1, keepdim=True))
-        normal = _directions(_within(bend - slant, FURTHEST_TURN))
-        first, second = _frame(normal)
-        cosine, sine = _within(torch.stack([sampled(cosine), sampled(sine)]), FLATTEST)
-        size = torch.sqrt(cosine * cosine + sine * sine + 1e-12)
-        radius = torch.exp(sampled(calibre))
-        radius = radius * limited(radius * torch.exp(size), _widest(centre, normal))
+        first, second = _frame(_directions(_within(bend - slant, FURTHEST_TURN)))
         # r exp [[c, s], [s, −c]]
         even, odd = radius * torch.cosh(size), radius * torch.sinh(size) / size
         c, s = (odd * cosine)[..., None], (odd * sine)[..., None]
@@ -130,20 +130,21 @@ def limited(size: Tensor, limit: Tensor | float) -> Tensor:
     return (larger**-SHARP + (share / larger) ** SHARP) ** (-1 / SHARP) / larger
 
 
-def _fastest(angles: Tensor) -> Tensor:
-    """The fastest change of two angles from layer to layer, smoothly, (2, ..., layers) -> (..., 1) rad per length."""
-    change = angles.diff(dim=-1).square().sum(dim=0).add(1e-4).sqrt()
-    return change.pow(8).sum(dim=-1, keepdim=True).pow(1 / 8) * change.shape[-1]
+def _sharpest(bend: Tensor, slant: Tensor, radius: Tensor, length: Tensor) -> Tensor:
+    """The largest share of a section's radius at which it meets its neighbours, smoothly, (..., 1).
 
-
-def _widest(centre: Tensor, normal: Tensor) -> Tensor:
-    """Radius at which a section would meet its neighbours' planes, (..., layers) µm, from centres and normals."""
-    step, before, after = centre[..., 1:, :] - centre[..., :-1, :], normal[..., :-1, :], normal[..., 1:, :]
-    chord = (after - before).square().sum(dim=-1).add(1e-12)  # 2 sin of half the angle, squared
-    sine = (chord * (1 - chord / 4).clamp_min(1e-6)).sqrt()
-    ahead, behind = (MEETING * ((step * n).sum(dim=-1).clamp_min(1e-6) / sine) for n in (after, before))
-    ahead, behind = torch.cat([ahead, ahead[..., -1:]], dim=-1), torch.cat([behind[..., :1], behind], dim=-1)
-    return torch.minimum(ahead, behind)
+    From angles (2, ..., layers), radii (..., layers) and the length (..., 1). Straightening an axon lowers it at least in
+    proportion: sections turn less and stand more upright.
+    """
+    tangent, normal = _directions(bend), _directions(_within(bend - slant, FURTHEST_TURN))
+    step = (tangent[..., 1:, :] + tangent[..., :-1, :]) / 2 * (length / (radius.shape[-1] - 1))[..., None]
+    before, after = (
+        radius[..., which] / (step * normal[..., which, :]).sum(dim=-1).clamp_min(1e-3)
+        for which in (slice(None, -1), slice(1, None))
+    )
+    share = normal.diff(dim=-2).square().sum(dim=-1).add(1e-12).sqrt() * torch.maximum(before, after)
+    largest = share.detach().amax(dim=-1, keepdim=True)  # for powers that neither overflow nor vanish
+    return largest * (share / largest).pow(16).sum(dim=-1, keepdim=True).pow(1 / 16)
 
 
 def _within(pair: Tensor, limit: float) -> Tensor:

@@ -113,7 +113,7 @@ def gradient_fields() -> dict[str, FileEdit]:
     return {name: FileEdit(name=name, filter=kind, nullable=True) for name, kind in _GRADIENTS.items()}
 
 
-def chosen_files(fields: dict[str, FileEdit]) -> dict[str, Path | None]:
+def chosen_files(fields: dict[str, FileEdit]) -> dict[str, Any]:
     """The files that fields hold, by name; None where a field is empty."""
     return {
         name: None if field.value in (None, Path(".")) else Path(str(field.value)) for name, field in fields.items()

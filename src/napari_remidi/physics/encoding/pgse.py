@@ -28,7 +28,6 @@ LONGEST_STEP = 1.5  # ms; in a long pulse it is diffusion, not the phase, that a
 STEPS = (8, 128)  # fewest and most steps per pulse
 NEGLIGIBLE = 1e-20  # of a magnetisation, what is left of it
 CHUNK_BYTES = 2**28  # of working memory
-ALIKE, FEWEST_ALIKE = 0.75, 8  # directions turned by more than that share of the most turned one, at least so many
 
 
 def pgse_signal(
@@ -57,12 +56,10 @@ def pgse_signal(
     signal = signal_of_ones(blocks, count)
     size = len(model.decay)
     for block in blocks:
-        each = 8 * size * (4 * block.strength.shape[1] + size)
-        for alike in Pulse(model, block, diffusivity, rotation).turned_alike():
-            for pulse in alike.parts(each):
-                steps = refine * pulse.steps
-                coarse, fine = (pulse.signal(pulse.ends(n)) for n in (steps, 2 * steps))
-                pulse.put(signal, pulse.strengths.measured((4 * fine - coarse) / 3))
+        for pulse in Pulse(model, block, diffusivity, rotation).parts(8 * size * (4 * block.strength.shape[1] + size)):
+            steps = refine * pulse.steps
+            coarse, fine = (pulse.signal(pulse.ends(n)) for n in (steps, 2 * steps))
+            pulse.put(signal, pulse.strengths.measured((4 * fine - coarse) / 3))
     return signal
 
 
@@ -98,8 +95,7 @@ class Pulse:
         self.start = model.start.to(device, real)
         self.detect = model.detect.to(device, real)
         self.closed = model.density is None
-        self.turns = self.phase.abs().amax(dim=1) * block.strength.amax(dim=1) * block.delta
-        self.turn, self.allowed = float(self.turns.amax()), allowed
+        self.turn = float(self.phase.abs().amax() * block.strength.amax() * block.delta)
         self.strengths = Strengths.of(block, self.turn, allowed)
 
     @property
@@ -120,28 +116,12 @@ class Pulse:
             return
         chunk = max(1, memory // bytes_each)
         for first in range(0, groups, chunk):
-            yield self._part(slice(first, first + chunk), self.strengths)
-
-    def turned_alike(self) -> Iterator["Pulse"]:
-        """Directions that are turned about as much: those in which a cell is short need fewer strengths and steps."""
-        turns, order = self.turns.sort(descending=True)
-        while len(order):
-            turn = float(turns[0])
-            count = max(int((turns > ALIKE * turn).sum()), FEWEST_ALIKE)
-            if len(order) - count < FEWEST_ALIKE:
-                count = len(order)
-            part = self._part(order[:count], Strengths.of(self.block, turn, self.allowed))
-            part.turn = turn
+            which, part = slice(first, first + chunk), copy.copy(self)
+            for known in ("columns", "damping"):
+                part.__dict__.pop(known, None)
+            part.block, part.strengths = self.block.part(which), self.strengths.part(which)
+            part.directions, part.phase, part.axes = self.directions[which], self.phase[which], self.axes[which]
             yield part
-            turns, order = turns[count:], order[count:]
-
-    def _part(self, which: Tensor | slice, strengths: Strengths) -> "Pulse":
-        part = copy.copy(self)
-        for known in ("columns", "damping"):
-            part.__dict__.pop(known, None)
-        part.block, part.strengths, part.turns = self.block.part(which), strengths.part(which), self.turns[which]
-        part.directions, part.phase, part.axes = self.directions[which], self.phase[which], self.axes[which]
-        return part
 
     def put(self, result: Tensor, values: Tensor) -> None:
         """Write the measurements' values, (G, M, ...), into their rows of (M, ...)."""
@@ -170,12 +150,14 @@ class Pulse:
         """(G, C·Q) from v and w at the end of the pulse."""
         v, w = ends
         left = (w.real * v.real + w.imag * v.imag).transpose(1, 2)
-        return (self.damping * left[:, :, None]).sum(-1).flatten(1)
+        return (self.damping @ left[..., None]).flatten(1)
 
     @cached_property
     def damping(self) -> Tensor:
         """e^{−(Δ−δ) D λ} between the pulses, (G, C, Q, r)."""
-        return nothing_tiny(torch.exp(-self.strengths.gap[..., None] * self.decay))
+        gap, times = self.strengths.gap, self.strengths.times
+        some = gap if times is None else times
+        return nothing_tiny(torch.exp(-some[..., None] * self.decay)).expand(*gap.shape, -1)
 
     def begin(self) -> Tensor:
         """Start, and with open ends detection, at the pulse's beginning, in the eigenbasis of A_g, (G, r, K)."""

@@ -9,8 +9,6 @@ The products a vᵀ of all times and measurements of a direction add up while th
 eigenbasis of A_g: two more sweeps in all, and one r × r matrix per direction instead of one per measurement.
 """
 
-from itertools import chain
-
 import torch
 from torch import Tensor
 
@@ -47,8 +45,7 @@ def pgse_gradient(
     for block in blocks:
         real, device = block.strength.dtype, block.strength.device
         per_direction = (2 * STEPS[1] + 1) * size * block.strength.shape[1] * 4 * real.itemsize
-        alike = Pulse(model, block, diffusivity, rotation).turned_alike()
-        for pulse in chain.from_iterable(pulse.parts(per_direction) for pulse in alike):
+        for pulse in Pulse(model, block, diffusivity, rotation).parts(per_direction):
             rows = pulse.block.measurement
             weight = torch.where(rows >= 0, cotangent.to(device, real)[rows], 0.0)
             shares = pulse.strengths.shares(weight).unflatten(1, pulse.strengths.gap.shape[1:])

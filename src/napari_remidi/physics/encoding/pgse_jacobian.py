@@ -68,15 +68,15 @@ def pgse_sensitivity(
     result = Sensitivity(ones.new_zeros(len(ones), parameters), torch.zeros_like(ones), ones.new_zeros(len(ones), 3))
     memory = CACHED_BYTES if ones.device.type == "cpu" else CHUNK_BYTES
     for block in blocks:
-        for alike in Pulse(model, block, diffusivity, rotation, None if exact else ALLOWED).turned_alike():
-            steps = 2 * alike.steps if exact else alike.steps_of(PHASE_STEP, FEWEST)
-            for pulse in alike.parts(sum(_numbers(alike, steps)) * ones.element_size(), memory):
-                shape, by_diffusivity, direction = _Sweep(pulse, tangents, steps).derivatives()
-                if pulse.rotation is not None:
-                    direction = direction @ pulse.rotation.T
-                pulse.put(result.shape, shape)
-                pulse.put(result.diffusivity, by_diffusivity)
-                pulse.put(result.direction, pulse.block.sign[..., None] * direction)
+        whole = Pulse(model, block, diffusivity, rotation, None if exact else ALLOWED)
+        steps = 2 * whole.steps if exact else whole.steps_of(PHASE_STEP, FEWEST)
+        for pulse in whole.parts(sum(_numbers(whole, steps)) * ones.element_size(), memory):
+            shape, by_diffusivity, direction = _Sweep(pulse, tangents, steps).derivatives()
+            if pulse.rotation is not None:
+                direction = direction @ pulse.rotation.T
+            pulse.put(result.shape, shape)
+            pulse.put(result.diffusivity, by_diffusivity)
+            pulse.put(result.direction, pulse.block.sign[..., None] * direction)
     return result
 
 
@@ -235,14 +235,18 @@ class _Sweep:
         d_gradient[count + 1 : count + 4] = like.flatten(1)
         result = like.new_empty(self.groups, self.wide * self.readouts, len(self.d_decay))
         products = like.new_empty(self.wide, self.readouts * size, size)  # one direction's stay in the cache
-        by_readout = products.view(-1, size * size)
-        for group in range(self.groups):
-            torch.mm(pulse.directions[group, None], self.d_position, out=d_gradient[:count].view(1, -1))
-            self._products(adjoint.ends[group], forward.ends[group], products)
-            torch.mm(by_readout, d_gradient.T, out=result[group])
-            for level, change in zip(levels, changes, strict=True):
-                self._products(adjoint.within[group, level], forward.within[group, level], products)
-                result[group].addmm_(by_readout, change.T)
+        by_readout, by_shape = products.view(-1, size * size), d_gradient[:count].view(1, -1)
+        changes, d_gradient = [change.T for change in changes], d_gradient.T
+        at_ends = self._factors(adjoint.ends, forward.ends)
+        within = [self._factors(adjoint.within[:, level], forward.within[:, level]) for level in levels]
+        parts = zip(pulse.directions[:, None], result, at_ends, *within, strict=True)
+        for direction, found, ends, *inside in parts:
+            torch.mm(direction, self.d_position, out=by_shape)
+            _add_up(products, ends)
+            torch.mm(by_readout, d_gradient, out=found)
+            for factors, change in zip(inside, changes, strict=True):
+                _add_up(products, factors)
+                found.addmm_(by_readout, change)
         return result
 
     def _before(self, first: Tensor) -> Tensor:
@@ -264,7 +268,11 @@ class _Sweep:
 
     def _between(self, products: Tensor) -> Tensor:
         """What the decay between the pulses gives, (G, C·Q, columns), from Re conj(w) vᵀ, (G, C, r, r)."""
-        gaps = self.pulse.strengths.gap
+        gaps, alike = self.pulse.strengths.gap, self.pulse.strengths.times
+        if alike is not None:
+            phi = divided_difference(self.pulse.decay, alike[None])[0]
+            changes = (phi[:, None] * self.d_decay).flatten(2).flatten(0, 1)
+            return -(products.flatten(2) @ changes.T).view(self.groups, -1, len(self.d_decay))
         result = products.new_empty(*gaps.shape, len(self.d_decay))
         times = gaps.unique()
         for gap, phi in zip(times, divided_difference(self.pulse.decay, times[None])[0], strict=True):
@@ -277,13 +285,12 @@ class _Sweep:
                     result[:, :, readout][wanted] = -(products[wanted].flatten(1) @ change)
         return result.flatten(1, 2)
 
-    def _products(self, adjoint: Tensor, forward: Tensor, products: Tensor) -> None:
-        """Σ a vᵀ of one direction, (C, Q·r, r), from (T, 2, halves·C·Q, r) and (T, 2, halves·C, r)."""
-        size = products.shape[-1]
-        a = adjoint.reshape(-1, self.halves, self.wide, self.readouts * size)
-        v = forward.reshape(-1, self.halves, self.wide, size)
-        for half in range(self.halves):
-            products.baddbmm_(a[:, half].permute(1, 2, 0), v[:, half].transpose(0, 1), beta=float(half))
+    def _factors(self, adjoint: Tensor, forward: Tensor) -> list[list[tuple[Tensor, Tensor]]]:
+        """For every direction, and for v and w, what multiplies to Σ a vᵀ: (C, Q·r, 2T) and (C, 2T, r)."""
+        size = forward.shape[-1]
+        a = adjoint.reshape(self.groups, -1, self.halves, self.wide, self.readouts * size).permute(0, 2, 3, 4, 1)
+        v = forward.reshape(self.groups, -1, self.halves, self.wide, size).permute(0, 2, 3, 1, 4)
+        return [list(zip(x, y, strict=True)) for x, y in zip(a, v, strict=True)]
 
     def _overlap(self, time: float) -> Tensor:
         """φ(λi, λj) of one time, (r, r)."""
@@ -304,6 +311,12 @@ def _numbers(pulse: Pulse, steps: int) -> list[int]:
     forward = (1 if pulse.closed else 2) * wide * 2 * len(pulse.decay)
     levels = steps + steps // 2
     return [times * columns for columns in (forward, *[forward * readouts] * 2) for times in (levels + 2, levels)]
+
+
+def _add_up(products: Tensor, factors: list[tuple[Tensor, Tensor]]) -> None:
+    """Replace the products by those of one direction, (C, Q·r, r)."""
+    for half, (a, v) in enumerate(factors):
+        products.baddbmm_(a, v, beta=float(half))
 
 
 def _slots(states: Tensor, fine: int, coarse: int, levels: int) -> Tensor:

@@ -35,7 +35,7 @@ class PulseBlock:
     sign: Tensor
     lead: Tensor | None = None
 
-    def part(self, groups: slice | Tensor) -> "PulseBlock":
+    def part(self, groups: slice) -> "PulseBlock":
         """Some of the directions."""
         return PulseBlock(
             self.delta,

@@ -58,7 +58,12 @@ class Strengths:
         allowed = ALLOWED.get(block.strength.dtype, ALLOWED[torch.float64]) if allowed is None else allowed
         return _propagated(block, points_needed(turn, allowed, measured))
 
-    def part(self, which: slice | Tensor) -> "Strengths":
+    @property
+    def times(self) -> Tensor | None:
+        """(Q,) times between the pulses where every strength of every direction has the same ones."""
+        return self.gap[0, 0] if self.gap.stride()[:2] == (0, 0) else None
+
+    def part(self, which: slice) -> "Strengths":
         """Of some of the directions."""
         lead, weights = (None if x is None else x[which] for x in (self.lead, self.weights))
         return Strengths(self.strength[which], self.gap[which], lead, weights)
