@@ -128,6 +128,8 @@ def demo(headless: bool, out: Path, snr: float, seed: int, device: str, as_json:
     for panel in panels:
         panel.axon.save(out / f"axon-{panel.title}.ply")
     draw_report(panels, out / "demo.png")
+    for name, report in reports.items():
+        _warn(f"{name} axon", report)
     if as_json:
         click.echo(json.dumps(reports, indent=1))
         return
@@ -264,6 +266,8 @@ def reconstruct(
             rows.append((where, _radius(r), explained, f"{r['chi2_per_dof']:.2f}", f"{r['seconds']:.1f}"))
         print_table(("voxel", "radius, µm", "variance explained", "χ²/dof", "seconds"), rows)
         click.echo(f"Written to {out}{os.sep}: for every voxel axon .ply, .npz, report .json and picture .png")
+    for r in reports:
+        _warn(f"voxel {', '.join(map(str, r['source']['voxel']))}", r)
     for failure in failures:
         click.echo(f"voxel {failure['voxel']}: {failure['error']}", err=True)
     if failures:
@@ -398,6 +402,11 @@ def _mesh(path: Path, scale: float) -> Any:
 
 def _has_display() -> bool:
     return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _warn(what: str, report: dict[str, Any]) -> None:
+    if report["warning"]:
+        click.secho(f"{what}: {report['warning']}", fg="yellow", err=True)
 
 
 def _radius(report: dict[str, Any]) -> str:

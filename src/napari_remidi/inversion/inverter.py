@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from napari_remidi.errors import InputError, PriorError
 from napari_remidi.inversion.cell import CellProblem
+from napari_remidi.inversion.fit import SYSTEMATIC, known_noise, tested, untested
 from napari_remidi.inversion.levenberg_marquardt import Point, Step, Target, curvature, descend
 from napari_remidi.inversion.noise import rician_mean
 from napari_remidi.inversion.posterior import posterior_covariance, vertex_sd
+from napari_remidi.inversion.samples import quantities_of
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.solution import Iterate, Solution
 from napari_remidi.inversion.starts import StartLibrary, best_starts, build_library
@@ -21,6 +23,7 @@ from napari_remidi.inversion.tissue import TissueProblem
 from napari_remidi.physics.devices import choose_device, memory_guard
 from napari_remidi.scan.smooth import noise_of
 from napari_remidi.shapes.calibre import axis_length, middle_half, section_radii, section_radius_changes
+from napari_remidi.shapes.symmetry import symmetry_of
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
@@ -160,20 +163,21 @@ class Inverter:
         along = slice(None) if self.prior.ends == "closed" else middle_half(self.prior.tube.layers)
         changes = section_radius_changes(body, shape.velocities.double().cpu().numpy(), self.prior.tube)
         radius_slope = changes[:, along].mean(axis=1)
-        latent_covariance = covariance[problem.latent, problem.latent]
+        latent, latent_covariance = best.parameters[problem.latent], covariance[problem.latent, problem.latent]
+        spread = vertex_sd(shape, best.rotation, covariance, faces, problem.turn)
         variance = ((target.signal - target.signal.mean()) ** 2).sum()
         return Solution(
             points=body @ best.rotation.T,
             tetrahedra=np.asarray(self.prior.tetrahedra),
             faces=faces,
             signal=fitted,
-            latent=best.parameters[problem.latent],
+            latent=latent,
             rotation=best.rotation,
             diffusivity=problem.diffusivity(best),
             fractions=problem.fractions(best),
             compartments=problem.described(best),
             covariance=covariance,
-            vertex_sd=vertex_sd(shape, best.rotation, covariance, faces, problem.turn),
+            vertex_sd=spread,
             radii=section_radii(body, self.prior.tube)[along],
             radius_sd=float(np.sqrt(radius_slope @ latent_covariance @ radius_slope)),
             length=axis_length(body, self.prior.tube),
@@ -187,7 +191,22 @@ class Inverter:
             seconds=time.perf_counter() - began,
             settings=self.settings.to_dict(),
             device=str(self.device),
+            quantities=quantities_of(self.prior, body, latent, covariance),
+            fit=self._tested(search, best, hessian),
+            symmetry=symmetry_of(body, self.prior.tube, self.prior.ends, float(spread[np.unique(faces)].mean())),
         )
+
+    def _tested(self, search: "_Search", best: Point, hessian: Floats) -> dict[str, Any]:
+        """The test of the fit, against the noise that is known without it."""
+        problem, signal = search.problem, search.target.signal
+        known = known_noise(signal, self.protocol, self.settings)
+        if known is None:
+            return untested()
+        noise_sd = float(np.linalg.norm([known[0], problem.model_error, SYSTEMATIC]))
+        weighted = ~self.protocol.is_b0
+        chi2 = replace(search.target, noise_sd=noise_sd).chi2(best.signal, weighted)
+        fixed = problem.precision @ np.diag(posterior_covariance(hessian, 1.0))  # parameters that the prior determines
+        return tested(chi2, max(weighted.sum() - (len(hessian) - fixed), 1.0), *known)
 
 
 def invert(

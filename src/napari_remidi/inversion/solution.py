@@ -1,10 +1,12 @@
 """What an inversion yields on its way, and at its end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_remidi.inversion.fit import untested
 
 Floats = NDArray[np.float64]
 
@@ -67,6 +69,9 @@ class Solution:
     seconds : wall time
     settings : `Settings.to_dict()`
     device : where it ran
+    quantities : name -> {"value", "sd", "low", "high", "unit"}, see `shapes.quantities.measured`
+    fit : the test of the fit, see `fit.tested`
+    symmetry : how the shape is symmetric, in words, or None
     """
 
     points: Floats
@@ -93,3 +98,6 @@ class Solution:
     seconds: float
     settings: dict[str, Any]
     device: str
+    quantities: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fit: dict[str, Any] = field(default_factory=untested)
+    symmetry: str | None = None

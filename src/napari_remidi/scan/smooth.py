@@ -27,6 +27,12 @@ def noise_of(signal: ArrayLike, protocol: "Protocol") -> float | None:
     of S/S0: the noise where a shell's directions resolve its signal, more where they do not; None where fewer than
     five degrees of freedom are left
     """
+    squares, spare = smooth_residual(signal, protocol)
+    return float(np.sqrt(squares / spare)) if spare >= 5 else None
+
+
+def smooth_residual(signal: ArrayLike, protocol: "Protocol") -> tuple[float, int]:
+    """Sum of squares about the smooth functions of `noise_of`, and its degrees of freedom."""
     values = np.asarray(signal, dtype=np.float64)
     squares, spare = 0.0, 0
     for shell in protocol.shells:
@@ -35,7 +41,7 @@ def noise_of(signal: ArrayLike, protocol: "Protocol") -> float | None:
         residual = values[rows] - basis @ np.linalg.lstsq(basis, values[rows], rcond=None)[0]
         squares += float((residual**2).sum())
         spare += len(rows) - int(np.linalg.matrix_rank(basis))
-    return float(np.sqrt(squares / spare)) if spare >= 5 else None
+    return squares, spare
 
 
 def _order(directions: int) -> int:
