@@ -16,7 +16,8 @@ Floats = NDArray[np.float64]
 COUNT = 200
 ROUNDS = 5  # of draws, until enough of them do not fold
 FEWEST = 20  # samples that an interval needs
-INTERVAL = (0.05, 0.95)
+INTERVAL = 0.90
+LEAST = {"tortuosity": 1.0}  # of a quantity; the others are zero or more
 
 
 def posterior_samples(
@@ -34,7 +35,7 @@ def posterior_samples(
     Returns
     -------
     points, turns
-        (B, n, 3) µm in the body's frame, centred on the node mean, and (B, 3) rad. Shapes that fold are dropped and drawn
+        (B, n, 3) float32 µm in the body's frame, centred on the node mean, and (B, 3) rad. Shapes that fold are dropped and drawn
         again; B is less than `count` where nearly all do.
     """
     size = len(latent)
@@ -44,8 +45,8 @@ def posterior_samples(
     for _ in range(ROUNDS):
         draws = rng.multivariate_normal(mean, covariance[: size + 3, : size + 3], count, method="eigh")
         with torch.no_grad():
-            points = prior.decode_points(torch.as_tensor(draws[:, :size])).numpy()
-        volumes = element_volumes(points.astype(np.float32), prior.tetrahedra)
+            points = prior.decode_points(torch.as_tensor(draws[:, :size], dtype=torch.float32)).numpy()
+        volumes = element_volumes(points, prior.tetrahedra)
         valid = np.isfinite(volumes).all(axis=1) & (volumes.min(axis=1) >= FLAT * volumes.mean(axis=1))
         kept.append((points[valid], draws[valid, size:]))
         if sum(len(turns) for _, turns in kept) >= count:
@@ -62,17 +63,20 @@ def quantities_of(
     Returns
     -------
     name -> {"value", "sd", "low", "high", "unit"}
-        `value` is that of the shape itself, `low` and `high` bound a 90 % interval. None where the posterior is so
-        wide that nearly every draw folds.
+        `value` is that of the shape itself; 90 % of the samples are no farther from it than `low` and `high`, which stop
+        at what is possible. (Quantiles of the samples would lie beside the value: a straight line through a curved
+        posterior only ever adds bends, beads and length.) `sd` is the samples' own. None where the posterior is so wide
+        that nearly every draw folds.
     """
     samples, _ = posterior_samples(prior, latent, covariance, seed=seed)
     values = measured(points, prior.tube, prior.ends)
     drawn = measured(samples, prior.tube, prior.ends) if len(samples) >= FEWEST else {}
     found = {}
     for name, unit in UNITS.items():
-        sd, low, high = None, None, None
+        value, sd, low, high = float(values[name]), None, None, None
         if name in drawn:
             sd = float(drawn[name].std())
-            low, high = map(float, np.quantile(drawn[name], INTERVAL))
-        found[name] = {"value": float(values[name]), "sd": sd, "low": low, "high": high, "unit": unit}
+            reach = float(np.quantile(np.abs(drawn[name] - value), INTERVAL))
+            low, high = max(value - reach, LEAST.get(name, 0.0)), value + reach
+        found[name] = {"value": value, "sd": sd, "low": low, "high": high, "unit": unit}
     return found

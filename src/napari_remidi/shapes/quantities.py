@@ -49,7 +49,7 @@ def measured(points: Floats, tube: Tube, ends: str = "closed") -> dict[str, Floa
 
     Parameters
     ----------
-    points : (n, 3) µm, or (B, n, 3) for many shapes
+    points : (n, 3) µm, or (B, n, 3) for many shapes; in single precision where speed matters
     tube : whose nodes they are
     ends : "closed", or "open" for the middle half
 
@@ -57,7 +57,7 @@ def measured(points: Floats, tube: Tube, ends: str = "closed") -> dict[str, Floa
     -------
     name -> value, or (B,) values
     """
-    many = np.asarray(points, dtype=np.float64).reshape(-1, *np.shape(points)[-2:])
+    many = np.asarray(points).reshape(-1, *np.shape(points)[-2:])
     along = middle_half(tube.layers) if ends == "open" else slice(0, tube.layers)
     axis = many[:, :: len(tube.section)][:, along]
     steps = np.linalg.norm(np.diff(axis, axis=1), axis=2)
