@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from napari_remidi.shapes.symmetry import POINT_SYMMETRIC, ROUND, symmetry_of
 from scipy.spatial.transform import Rotation
 
 from napari_remidi.physics import TetMesh
@@ -10,7 +11,6 @@ from napari_remidi.shapes import Prior
 from napari_remidi.shapes.families import SAMPLES, AxonFields, canonical, closed_axon
 from napari_remidi.shapes.phantom import FINE, FINE_BASIS, fine_axon
 from napari_remidi.shapes.quantities import UNITS, measured
-from napari_remidi.shapes.symmetry import POINT_SYMMETRIC, ROUND, symmetry_of
 from napari_remidi.shapes.tube import Tube
 
 TUBE = Tube(rings=3, layers=41)

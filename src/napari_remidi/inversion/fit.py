@@ -1,88 +1,139 @@
-"""Whether a model explains a signal: Pearson's χ² test of the residual against noise known beforehand."""
+"""Whether a model explains a signal: two tests of what the fit leaves over.
 
+Of measurements y = J θ + ε with the prior θ ~ N(μ, Λ⁻¹), the fit leaves (1 - H)(y - J μ), H = J (JᵀJ + σ²Λ)⁻¹ Jᵀ, with
+covariance σ² (1 - H): its degrees of freedom are M - tr H, the measurements less the parameters that they, and not the
+prior, determine.
+
+Size: Pearson's χ² of the residual, one-sided. It needs a noise that is known without the fit.
+
+Structure: noise spreads evenly over all directions of a shell; what a wrong shape leaves over is a smooth function of
+direction. So the mean square of the smooth part of the residual, Q r, is compared with that of the rest, shell by
+shell and for all shells and diffusion times together, by an F test for lack of fit (Draper and Smith, Applied
+Regression Analysis, 2.1), whatever the noise is. With true noise s, E |Q r|² = s² tr Q(1-H)² + σ² tr Q H(1-H): the
+second term is the pull of the prior, which stays where the noise assumed, σ, is larger than the true one.
+"""
+
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
+from napari_remidi.inversion.noise import rician_sd
 from napari_remidi.scan.normalisation import repeat_variance, series_of
-from napari_remidi.scan.smooth import smooth_residual
+from napari_remidi.scan.smooth import smooth_part
 
 if TYPE_CHECKING:
-    from napari_remidi.inversion.settings import Settings
+    from napari_remidi.inversion.levenberg_marquardt import Local, Target
     from napari_remidi.scan import Protocol
 
 Floats = NDArray[np.float64]
-SYSTEMATIC = 5e-4  # of S/S0: what template and reduced model are off by; counts as noise
+SYSTEMATIC = 5e-4  # of S/S0: what template and reduced model are off by
 LEAST_FREEDOM = 5  # degrees of freedom that an estimate of the noise needs
 UNEXPLAINED = 1e-3  # p-value below which a signal is not one of the model
-UNKNOWN = "unknown: give noise_sd, or measure b = 0 repeatedly, to test the fit"
 
 
-def known_noise(signal: Floats, protocol: "Protocol", settings: "Settings") -> tuple[float, float, str] | None:
-    """Noise of S/S0 known without a model of the cell, its degrees of freedom, and where it comes from.
+@dataclass(frozen=True)
+class Noise:
+    """Noise of S/S0 known without a fit.
 
-    The one given, or that of the signal's repeated b = 0 measurements, or that about smooth functions of direction
-    (`noise_of`; too large where few directions do not resolve the signal, so that the test is lenient); else None.
+    Attributes
+    ----------
+    sd : of S/S0
+    freedom : degrees of freedom of its estimate, infinite where it is given
+    source : where it comes from
     """
-    if settings.noise_sd is not None:
-        return settings.noise_sd, np.inf, "given"
-    if protocol.is_b0.any():
+
+    sd: float
+    freedom: float
+    source: str
+
+    @classmethod
+    def known(cls, given: float | None, signal: Floats, protocol: "Protocol") -> "Noise | None":
+        """The one given, or that of the signal's repeated b = 0 measurements; else None."""
+        if given is not None:
+            return cls(given, np.inf, "given")
+        if not protocol.is_b0.any():
+            return None
         variance, freedom = repeat_variance(signal[None], series_of(protocol))
-        if freedom >= LEAST_FREEDOM and variance > 0:
-            return float(np.sqrt(variance)), freedom, "repeated b = 0"
-    squares, freedom = smooth_residual(signal, protocol)
-    if freedom >= LEAST_FREEDOM and squares > 0:
-        return float(np.sqrt(squares / freedom)), freedom, "smoothness over directions"
-    return None
+        if freedom < LEAST_FREEDOM or variance == 0:
+            return None
+        return cls(float(np.sqrt(variance)), freedom, "repeated b = 0")
 
 
-def tested(chi2: float, degrees: float, noise_sd: float, freedom: float, source: str) -> dict[str, Any]:
-    """A fit's test, in plain values.
+def tested(
+    local: "Local", predicted: Floats, target: "Target", protocol: "Protocol", noise: Noise | None, model_error: float
+) -> dict[str, Any]:
+    """Both tests of a fit, in plain values; None for what cannot be tested.
 
     Parameters
     ----------
-    chi2 : misfit in units of the noise, with the model's own error added to it in quadrature
-    degrees : of freedom: measurements less the parameters that they, and not the prior, determine
-    noise_sd, freedom, source : of S/S0, known beforehand; with finite degrees of freedom χ²/dof is one of an F
-        distribution
+    local : Local, at the best point, of the target's noise
+    predicted : (M,) S/S0, free of noise
+    target : Target
+    protocol : Protocol of M measurements
+    noise : Noise, or None where nothing is known
+    model_error : of S/S0, that the model admits to
 
     Returns
     -------
-    "chi2", "degrees", "chi2_per_dof", "p_value" (of a misfit at least as large), "noise_sd", "noise_source", "explained"
+    "chi2", "degrees", "noise_sd", "noise_source", "p_size" : of the first test
+    "structure", "p_structure" : mean square of the smooth part of the residual in units of what is expected, 1 where
+        all is well, and of the second test
+    "p_value" : of both, that of the worse one doubled (Bonferroni)
+    "explained" : whether that is 0.001 or more
     """
-    from scipy import stats
+    weighted = ~protocol.is_b0
+    size = _size(local, predicted, target, weighted, noise, model_error)
+    structure = _structure(local, predicted, target, protocol, model_error)
+    found = [p for p in (size["p_size"], structure["p_structure"]) if p is not None]
+    p_value = min(1.0, len(found) * min(found)) if found else None
+    return {**size, **structure, "p_value": p_value, "explained": None if p_value is None else p_value >= UNEXPLAINED}
 
-    if np.isinf(freedom):
-        p_value = stats.chi2.sf(chi2, degrees)
-    else:
-        p_value = stats.f.sf(chi2 / degrees, degrees, freedom)
+
+def _size(
+    local: "Local", predicted: Floats, target: "Target", weighted: NDArray[np.bool_], noise: Noise | None, error: float
+) -> dict[str, Any]:
+    if noise is None:
+        return dict.fromkeys(("chi2", "degrees", "noise_sd", "noise_source", "p_size"))
+    chi2 = replace(target, noise_sd=float(np.linalg.norm([noise.sd, error, SYSTEMATIC]))).chi2(predicted, weighted)
+    rows = local.jacobian[: len(weighted)][weighted]
+    degrees = max(weighted.sum() - np.einsum("mp,pq,mq->", rows, np.linalg.inv(local.hessian), rows), 1.0)
+    p = stats.chi2.sf(chi2, degrees) if np.isinf(noise.freedom) else stats.f.sf(chi2 / degrees, degrees, noise.freedom)
     return {
         "chi2": float(chi2),
         "degrees": float(degrees),
-        "chi2_per_dof": float(chi2 / degrees),
-        "p_value": float(p_value),
-        "noise_sd": noise_sd,
-        "noise_source": source,
-        "explained": bool(p_value >= UNEXPLAINED),
+        "noise_sd": noise.sd,
+        "noise_source": noise.source,
+        "p_size": float(p),
     }
 
 
-def untested() -> dict[str, Any]:
-    """What `tested` gives where the noise is unknown: no figures, and the reason."""
-    figures = ("chi2", "degrees", "chi2_per_dof", "p_value", "noise_sd")
-    return {**dict.fromkeys(figures), "noise_source": UNKNOWN, "explained": None}
+def _structure(
+    local: "Local", predicted: Floats, target: "Target", protocol: "Protocol", error: float
+) -> dict[str, Any]:
+    weighted, sd = ~protocol.is_b0, rician_sd(predicted, target.noise_sd) / target.noise_sd
+    residual = np.where(weighted, local.residual[: len(sd)] / sd, 0)
+    jacobian = np.where(weighted[:, None], local.jacobian[: len(sd)] / sd[:, None], 0)
+    smooth, rank = smooth_part(residual, protocol)
+    spare = int(weighted.sum()) - rank
+    covariance = np.linalg.inv(local.hessian)
+    hat = covariance @ jacobian.T @ jacobian
+    hat_smooth = covariance @ jacobian.T @ smooth_part(jacobian, protocol)[0]
 
-
-def warning_of(fit: dict[str, Any], settings: dict[str, Any]) -> str | None:
-    """One sentence about a signal that is not explained, or None."""
-    if fit.get("explained") is not False:
-        return None
-    p = f"p < {1e-6:.0e}".replace("e-06", "e-6") if fit["p_value"] < 1e-6 else f"p = {fit['p_value']:.1e}"
-    what = "axon" if settings["model"] == "axon" else "tissue with axons"
-    other = "model 'voxel' for tissue" if settings["model"] == "axon" else "a voxel of one fibre bundle"
-    return (
-        f"no {what} of prior {settings['prior']!r} that was found explains this signal: χ²/dof "
-        f"{fit['chi2_per_dof']:.3g}, {p}; do not trust the shape, and try {other}, another prior or diffusivity, more "
-        f"starts, or check the noise of {fit['noise_sd']:.2g} ({fit['noise_source']})"
-    )
+    left = np.eye(len(hat)) - hat
+    pulls, pulls_all = hat_smooth @ left, hat @ left
+    pull, pull_all = float(np.trace(pulls)), float(np.trace(pulls_all))
+    of_noise = rank - float(np.trace(hat_smooth)) - pull  # how often the true variance is expected in the smooth part
+    of_noise_rest = spare - float(np.trace(hat - hat_smooth)) - (pull_all - pull)
+    if min(of_noise, of_noise_rest) < LEAST_FREEDOM:
+        return {"structure": None, "p_structure": None}
+    squares_rest = float(((residual - smooth)[weighted] ** 2).sum())
+    by_noise = max(squares_rest - (pull_all - pull), 0.0) / of_noise_rest * of_noise
+    by_noise += rank * (SYSTEMATIC**2 + error**2) / target.noise_sd**2
+    expected = by_noise + pull
+    # a sum of squares of known mean and variance as a multiple of χ² (Satterthwaite 1946)
+    degrees = expected**2 / (by_noise**2 / of_noise + float(np.trace(pulls @ pulls)))
+    ratio = float((smooth**2).sum()) / expected
+    return {"structure": ratio, "p_structure": float(stats.f.sf(ratio, degrees, of_noise_rest))}

@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 
 from napari_remidi.errors import InputError, PriorError
 from napari_remidi.inversion.cell import CellProblem
-from napari_remidi.inversion.fit import SYSTEMATIC, known_noise, tested, untested
-from napari_remidi.inversion.levenberg_marquardt import Point, Step, Target, curvature, descend
+from napari_remidi.inversion.fit import Noise, tested
+from napari_remidi.inversion.levenberg_marquardt import Local, Point, Step, Target, descend
 from napari_remidi.inversion.noise import rician_mean
 from napari_remidi.inversion.posterior import posterior_covariance, vertex_sd
-from napari_remidi.inversion.samples import quantities_of
+from napari_remidi.inversion.samples import with_intervals
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.solution import Iterate, Solution
 from napari_remidi.inversion.starts import StartLibrary, best_starts, build_library
+from napari_remidi.inversion.symmetry import symmetry_of
 from napari_remidi.inversion.template import Template
 from napari_remidi.inversion.tissue import TissueProblem
 from napari_remidi.physics.devices import choose_device, memory_guard
 from napari_remidi.scan.smooth import noise_of
-from napari_remidi.shapes.calibre import axis_length, middle_half, section_radii, section_radius_changes
-from napari_remidi.shapes.symmetry import symmetry_of
+from napari_remidi.shapes.calibre import measured_sections, section_radii
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
@@ -154,16 +154,14 @@ class Inverter:
             source = "estimated from the residual"
             target = replace(target, noise_sd=self._residual_sd(target, best))
         chi2 = search.chi2_per_dof(best, target)
-        hessian, _ = curvature(problem, target, best)
-        covariance = posterior_covariance(hessian, chi2)
+        local = Local.at(problem, target, best)
+        covariance = posterior_covariance(local.hessian, chi2)
         fitted = rician_mean(best.signal, target.noise_sd)
         shape = problem.shape_of(best)
         faces = np.asarray(self.prior.boundary)
         body = shape.points.cpu().numpy()
-        along = slice(None) if self.prior.ends == "closed" else middle_half(self.prior.tube.layers)
-        changes = section_radius_changes(body, shape.velocities.double().cpu().numpy(), self.prior.tube)
-        radius_slope = changes[:, along].mean(axis=1)
-        latent, latent_covariance = best.parameters[problem.latent], covariance[problem.latent, problem.latent]
+        latent = best.parameters[problem.latent]
+        noise = Noise.known(self.settings.noise_sd, target.signal, self.protocol)
         spread = vertex_sd(shape, best.rotation, covariance, faces, problem.turn)
         variance = ((target.signal - target.signal.mean()) ** 2).sum()
         return Solution(
@@ -178,9 +176,7 @@ class Inverter:
             compartments=problem.described(best),
             covariance=covariance,
             vertex_sd=spread,
-            radii=section_radii(body, self.prior.tube)[along],
-            radius_sd=float(np.sqrt(radius_slope @ latent_covariance @ radius_slope)),
-            length=axis_length(body, self.prior.tube),
+            radii=section_radii(body, self.prior.tube)[measured_sections(self.prior.tube, self.prior.ends)],
             history=tuple(search.history),
             chi2_per_dof=chi2,
             variance_explained=float(1 - ((target.signal - fitted) ** 2).sum() / max(variance, 1e-12)),
@@ -191,22 +187,10 @@ class Inverter:
             seconds=time.perf_counter() - began,
             settings=self.settings.to_dict(),
             device=str(self.device),
-            quantities=quantities_of(self.prior, body, latent, covariance),
-            fit=self._tested(search, best, hessian),
-            symmetry=symmetry_of(body, self.prior.tube, self.prior.ends, float(spread[np.unique(faces)].mean())),
+            quantities=with_intervals(self.prior, body, latent, covariance),
+            fit=tested(local, best.signal, target, self.protocol, noise, problem.model_error),
+            symmetry=symmetry_of(problem, target, best, float(spread[np.unique(faces)].mean())),
         )
-
-    def _tested(self, search: "_Search", best: Point, hessian: Floats) -> dict[str, Any]:
-        """The test of the fit, against the noise that is known without it."""
-        problem, signal = search.problem, search.target.signal
-        known = known_noise(signal, self.protocol, self.settings)
-        if known is None:
-            return untested()
-        noise_sd = float(np.linalg.norm([known[0], problem.model_error, SYSTEMATIC]))
-        weighted = ~self.protocol.is_b0
-        chi2 = replace(search.target, noise_sd=noise_sd).chi2(best.signal, weighted)
-        fixed = problem.precision @ np.diag(posterior_covariance(hessian, 1.0))  # parameters that the prior determines
-        return tested(chi2, max(weighted.sum() - (len(hessian) - fixed), 1.0), *known)
 
 
 def invert(

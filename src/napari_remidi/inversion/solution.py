@@ -1,12 +1,10 @@
 """What an inversion yields on its way, and at its end."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from napari_remidi.inversion.fit import untested
 
 Floats = NDArray[np.float64]
 
@@ -58,10 +56,8 @@ class Solution:
     covariance : (P, P) of latent, rotation vector and the rest
     vertex_sd : (n,) µm
     radii : (S,) µm, equivalent radius along the axis (with open ends: of the middle half, where the spins are)
-    radius_sd : µm, posterior standard deviation of their mean
-    length : µm, along the axis
     history : one dict per iteration: start, iteration, objective, chi2_per_dof, damping, accepted
-    chi2_per_dof : misfit in units of the noise
+    chi2_per_dof : misfit in units of the noise; about one by itself where the noise is estimated from the residual
     variance_explained : 1 − Σ(y − S)² / Σ(y − ȳ)²
     noise_sd, noise_source : the noise of S/S0 used, and where it came from
     iterations : accepted and refused steps, all starts together
@@ -69,8 +65,8 @@ class Solution:
     seconds : wall time
     settings : `Settings.to_dict()`
     device : where it ran
-    quantities : name -> {"value", "sd", "low", "high", "unit"}, see `shapes.quantities.measured`
-    fit : the test of the fit, see `fit.tested`
+    quantities : name -> {"value", "sd", "low", "high", "unit"}, see `samples.with_intervals`
+    fit : the tests of the fit, see `fit.tested`
     symmetry : how the shape is symmetric, in words, or None
     """
 
@@ -86,8 +82,6 @@ class Solution:
     covariance: Floats
     vertex_sd: Floats
     radii: Floats
-    radius_sd: float
-    length: float
     history: tuple[dict[str, Any], ...]
     chi2_per_dof: float
     variance_explained: float
@@ -98,6 +92,6 @@ class Solution:
     seconds: float
     settings: dict[str, Any]
     device: str
-    quantities: dict[str, dict[str, Any]] = field(default_factory=dict)
-    fit: dict[str, Any] = field(default_factory=untested)
-    symmetry: str | None = None
+    quantities: dict[str, dict[str, Any]]
+    fit: dict[str, Any]
+    symmetry: str | None

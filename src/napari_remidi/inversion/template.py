@@ -27,6 +27,11 @@ MODES = {"closed": 60, "open": 100}
 BEYOND = 1e-6  # share of N(0, I) that lies farther out than any latent may: the decoder knows no shape there
 
 
+def within_reach(latents: Floats) -> NDArray[np.bool_]:
+    """Which latents, (..., d), are as likely as those of shapes that the decoder knows, (...)."""
+    return np.asarray((latents**2).sum(axis=-1) <= chi2.isf(BEYOND, latents.shape[-1]))
+
+
 @dataclass(frozen=True, eq=False)
 class Template:
     """A prior's decoder and mesh, made ready for one device.
@@ -64,7 +69,7 @@ class Template:
 
     def shape(self, latent: Floats) -> "Shape | None":
         """The shape of a latent, or None where its mesh would fold or the decoder knows nothing."""
-        if latent @ latent > chi2.isf(BEYOND, len(latent)):
+        if not within_reach(latent):
             return None
         with torch.no_grad():
             points = self.prior.decode_points(torch.as_tensor(latent, device=self.basis.device))

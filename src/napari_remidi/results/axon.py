@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from napari_remidi.errors import InputError, OutputError, PriorError
 from napari_remidi.files import write_whole
 from napari_remidi.inversion import Solution
-from napari_remidi.inversion.fit import warning_of
 from napari_remidi.results.surfaces import MESHES, save_surface
+from napari_remidi.results.words import warning_of
 from napari_remidi.scan import Protocol
 
 if TYPE_CHECKING:
@@ -131,7 +131,8 @@ class Axon:
     def samples(self, count: int = 20, seed: int = 0, prior: "Prior | None" = None) -> "list[trimesh.Trimesh]":
         """Surfaces drawn from the posterior of shape and orientation, in world axes, µm, each centred.
 
-        Fewer than `count` where nearly every draw folds. `prior` is loaded by its name in `parameters` if not given.
+        What folds is drawn again; there are fewer than `count` where nearly everything does. `prior` is loaded by its
+        name in `parameters` if not given.
 
         Raises
         ------
@@ -166,8 +167,7 @@ class Axon:
     def report(self) -> dict[str, Any]:
         """Everything but the mesh, in plain values: what report.json holds."""
         solution = self.solution
-        radii = solution.radii
-        surface = self.surface
+        found = {name: _rounded(quantity) for name, quantity in solution.quantities.items()}
         return {
             "chamfer_um": None if self.chamfer_um is None else round(self.chamfer_um, 4),
             "chi2_per_dof": round(solution.chi2_per_dof, 4),
@@ -180,21 +180,21 @@ class Axon:
             "fractions": {name: round(share, 4) for name, share in self.fractions.items()},
             "compartments": {name: round(value, 4) for name, value in solution.compartments.items()},
             "radius_um": {
-                "mean": round(float(radii.mean()), 4),
-                "sd": round(solution.radius_sd, 4),
-                "along_axis_sd": round(float(radii.std()), 4),
-                "min": round(float(radii.min()), 4),
-                "max": round(float(radii.max()), 4),
+                "mean": found["radius_mean"]["value"],
+                "sd": found["radius_mean"]["sd"],
+                "along_axis_sd": round(float(solution.radii.std()), 4),
+                "min": found["radius_min"]["value"],
+                "max": found["radius_max"]["value"],
             },
-            "length_um": round(solution.length, 3),
-            "volume_um3": round(float(surface.volume), 3),
+            "length_um": found["length"]["value"],
+            "volume_um3": found["volume"]["value"],
             "surface_sd_um": {
                 "mean": round(float(self.surface_sd.mean()), 4),
                 "max": round(float(self.surface_sd.max()), 4),
             },
             "direction": [round(float(x), 5) for x in solution.rotation[:, 2]],
             "latent": [round(float(x), 5) for x in self.latent],
-            "quantities": {name: _rounded(quantity) for name, quantity in solution.quantities.items()},
+            "quantities": found,
             "explained": solution.fit["explained"],
             "warning": warning_of(solution.fit, self.parameters),
             "fit": _rounded(solution.fit),

@@ -1,4 +1,4 @@
-"""The noise of one voxel's signal, as far as smoothness over directions tells: spherical harmonics, by dipy."""
+"""What of a signal is a smooth function of direction: even spherical harmonics on every shell, by dipy."""
 
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,7 @@ HIGHEST_ORDER = 8
 
 
 def noise_of(signal: ArrayLike, protocol: "Protocol") -> float | None:
-    """Standard deviation of a signal about a smooth function of direction on every shell.
-
-    Every shell is fitted by even spherical harmonics with at most half as many coefficients as it has directions, up
-    to order eight (Descoteaux et al., MRM 2007).
+    """Standard deviation of a signal about its smooth part.
 
     Parameters
     ----------
@@ -27,21 +24,35 @@ def noise_of(signal: ArrayLike, protocol: "Protocol") -> float | None:
     of S/S0: the noise where a shell's directions resolve its signal, more where they do not; None where fewer than
     five degrees of freedom are left
     """
-    squares, spare = smooth_residual(signal, protocol)
-    return float(np.sqrt(squares / spare)) if spare >= 5 else None
-
-
-def smooth_residual(signal: ArrayLike, protocol: "Protocol") -> tuple[float, int]:
-    """Sum of squares about the smooth functions of `noise_of`, and its degrees of freedom."""
     values = np.asarray(signal, dtype=np.float64)
-    squares, spare = 0.0, 0
+    smooth, rank = smooth_part(values, protocol)
+    spare = int((~protocol.is_b0).sum()) - rank
+    return float(np.sqrt(((values - smooth)[~protocol.is_b0] ** 2).sum() / spare)) if spare >= 5 else None
+
+
+def smooth_part(values: ArrayLike, protocol: "Protocol") -> tuple[NDArray[np.float64], int]:
+    """Projection on smooth functions of direction, and how many of these there are.
+
+    Every shell is fitted by even spherical harmonics with at most half as many coefficients as it has directions, up
+    to order eight (Descoteaux et al., MRM 2007).
+
+    Parameters
+    ----------
+    values : (M, ...), one row for each of the protocol's measurements
+
+    Returns
+    -------
+    (M, ...), zero at b = 0, and the rank of the projection
+    """
+    values = np.asarray(values, dtype=np.float64)
+    smooth, rank = np.zeros_like(values), 0
     for shell in protocol.shells:
         rows = shell.indices
-        basis = _harmonics(protocol.bvecs[rows], _order(len(rows)))
-        residual = values[rows] - basis @ np.linalg.lstsq(basis, values[rows], rcond=None)[0]
-        squares += float((residual**2).sum())
-        spare += len(rows) - int(np.linalg.matrix_rank(basis))
-    return squares, spare
+        basis = np.linalg.svd(_harmonics(protocol.bvecs[rows], _order(len(rows))), full_matrices=False)
+        span = basis.U[:, 1e-9 * basis.S[0] < basis.S]
+        smooth[rows] = np.tensordot(span, np.tensordot(span.T, values[rows], 1), 1)
+        rank += span.shape[1]
+    return smooth, rank
 
 
 def _order(directions: int) -> int:

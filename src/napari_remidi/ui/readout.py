@@ -6,12 +6,11 @@ from typing import Any
 from magicgui.widgets import ProgressBar, PushButton
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+from napari_remidi.results.words import fit_words, quantity_lines, sentence
 from napari_remidi.ui.form import emphasise, note, row, say
 from napari_remidi.ui.layers import Voxel
 from napari_remidi.ui.status import Phase, Status
 
-FIT_TEST = {True: "passed", False: "failed", None: "not possible, the noise is unknown"}
-SHOWN = {"length": "Length", "bend": "Bend", "bead_count": "Beads", "bead_amplitude": "Bead amplitude"}
 TWIN_NOTE = "Its mirror through the centre fits exactly as well."
 _DOTS = {
     Phase.IDLE: "#868e99",
@@ -66,15 +65,11 @@ class Readout(QWidget):
             lines.insert(0, ("Axon in voxel", ", ".join(map(str, voxel))))
         self.results.setText(table(lines))
         self.results.setVisible(bool(lines))
-        say(self.warning, _sentence((report or {}).get("warning")))
-        symmetry = _sentence((report or {}).get("symmetry"))
+        say(self.warning, sentence((report or {}).get("warning")))
+        symmetry = sentence((report or {}).get("symmetry"))
         say(self.twin_note, f"{TWIN_NOTE} {symmetry}".strip() if lines else "")
         for button in (self.twin, self.save):
             button.visible = bool(lines)
-
-
-def _sentence(words: str | None) -> str:
-    return "" if not words else f"{words[0].upper()}{words[1:]}."
 
 
 def table(lines: Iterable[tuple[str, str]]) -> str:
@@ -85,29 +80,16 @@ def table(lines: Iterable[tuple[str, str]]) -> str:
     return f"<table>{cells}</table>" if cells else ""
 
 
-def _with_interval(quantity: Mapping[str, Any]) -> str:
-    """A value, its 90 % interval and its unit."""
-    unit = {"degrees": "°", "": ""}.get(quantity["unit"], f" {quantity['unit']}")
-    if quantity["low"] is None:
-        return f"{quantity['value']:.3g}{unit}"
-    return f"{quantity['value']:.3g} ({quantity['low']:.3g} to {quantity['high']:.3g}){unit}"
-
-
 def summary(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What a report says in a few lines: (name, value)."""
     lines = []
     if report.get("chi2_per_dof") is not None:
         lines.append(("χ² per degree of freedom", f"{report['chi2_per_dof']:.2f}"))
     if "explained" in report:
-        lines.append(("Fit test", FIT_TEST[report["explained"]]))
+        lines.append(("Fit test", fit_words(report)))
     if report.get("variance_explained") is not None:
         lines.append(("Variance explained", f"{100 * report['variance_explained']:.2f} %"))
-    radius = report.get("radius_um") or {}
-    if radius.get("mean") is not None:
-        spread = f" ± {radius['sd']:.2f}" if radius.get("sd") is not None else ""
-        lines.append(("Radius", f"{radius['mean']:.2f}{spread} µm"))
-    quantities = report.get("quantities") or {}
-    lines += [(title, _with_interval(quantities[name])) for name, title in SHOWN.items() if name in quantities]
+    lines += quantity_lines(report)
     fractions = {name: share for name, share in (report.get("fractions") or {}).items() if share}
     if len(fractions) > 1:
         lines.append(("Fractions", ", ".join(f"{name} {share:.2f}" for name, share in fractions.items())))
