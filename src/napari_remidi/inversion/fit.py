@@ -1,4 +1,4 @@
-"""Whether a model explains a signal: two tests of what the fit leaves over.
+"""Whether a model explains a signal: three tests of what the fit leaves over.
 
 Of measurements y = J θ + ε with the prior θ ~ N(μ, Λ⁻¹), the fit leaves (1 - H)(y - J μ), H = J (JᵀJ + σ²Λ)⁻¹ Jᵀ, with
 covariance σ² (1 - H): its degrees of freedom are M - tr H, the measurements less the parameters that they, and not the
@@ -6,11 +6,14 @@ prior, determine.
 
 Size: Pearson's χ² of the residual, one-sided. It needs a noise that is known without the fit.
 
-Structure: noise spreads evenly over all directions of a shell; what a wrong shape leaves over is a smooth function of
-direction. So the mean square of the smooth part of the residual, Q r, is compared with that of the rest, shell by
-shell and for all shells and diffusion times together, by an F test for lack of fit (Draper and Smith, Applied
-Regression Analysis, 2.1), whatever the noise is. With true noise s, E |Q r|² = s² tr Q(1-H)² + σ² tr Q H(1-H): the
-second term is the pull of the prior, which stays where the noise assumed, σ, is larger than the true one.
+Structure: noise spreads evenly over all functions of direction and b; what a wrong shape leaves over is a smooth one.
+So the mean square of the smooth part of the residual, Q r (`scan.smooth`), is compared with that of the rest by an F
+test for lack of fit (Draper and Smith, Applied Regression Analysis, 2.1), whatever the noise is. With true noise s,
+E |Q r|² = s² tr Q(1-H)² + σ² tr Q H(1-H): the second term is the pull of the prior, which stays where the noise
+assumed, σ, is larger than the true one.
+
+Information: the F test of the whole regression. A fit that explains no more than a constant says nothing about a
+shape.
 """
 
 from dataclasses import dataclass, replace
@@ -20,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from napari_remidi.inversion.noise import rician_sd
+from napari_remidi.inversion.noise import rician_mean, rician_sd
 from napari_remidi.scan.normalisation import repeat_variance, series_of
 from napari_remidi.scan.smooth import smooth_part
 
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 SYSTEMATIC = 5e-4  # of S/S0: what template and reduced model are off by
 LEAST_FREEDOM = 5  # degrees of freedom that an estimate of the noise needs
-UNEXPLAINED = 1e-3  # p-value below which a signal is not one of the model
+UNEXPLAINED = 1e-3  # p-value below which a signal is not one of the model, and above which it is not more than noise
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Noise:
 def tested(
     local: "Local", predicted: Floats, target: "Target", protocol: "Protocol", noise: Noise | None, model_error: float
 ) -> dict[str, Any]:
-    """Both tests of a fit, in plain values; None for what cannot be tested.
+    """The tests of a fit, in plain values; None for what cannot be tested.
 
     Parameters
     ----------
@@ -80,16 +83,24 @@ def tested(
     -------
     "chi2", "degrees", "noise_sd", "noise_source", "p_size" : of the first test
     "structure", "p_structure" : mean square of the smooth part of the residual in units of what is expected, 1 where
-        all is well, and of the second test
-    "p_value" : of both, that of the worse one doubled (Bonferroni)
-    "explained" : whether that is 0.001 or more
+        all is well
+    "p_value" : of the first two tests, that of the worse one doubled (Bonferroni)
+    "p_constant" : of the third: how easily noise makes a constant fit so much worse
+    "explained", "failed" : whether no test fails, and which one does: "size" or "structure", the worse one where
+        "p_value" is below 0.001; "information" where "p_constant" is not
     """
     weighted = ~protocol.is_b0
     size = _size(local, predicted, target, weighted, noise, model_error)
     structure = _structure(local, predicted, target, protocol, model_error)
-    found = [p for p in (size["p_size"], structure["p_structure"]) if p is not None]
-    p_value = min(1.0, len(found) * min(found)) if found else None
-    return {**size, **structure, "p_value": p_value, "explained": None if p_value is None else p_value >= UNEXPLAINED}
+    by_test = {"size": size["p_size"], "structure": structure["p_structure"]}
+    found = {name: p for name, p in by_test.items() if p is not None}
+    if not found:
+        return {**size, **structure, **dict.fromkeys(("p_value", "p_constant", "explained", "failed"))}
+    worst = min(found, key=lambda name: found[name])
+    p_value, p_constant = min(1.0, len(found) * found[worst]), _p_constant(local, predicted, target, weighted)
+    failed = worst if p_value < UNEXPLAINED else "information" if p_constant >= UNEXPLAINED else None
+    outcome = {"p_value": p_value, "p_constant": p_constant, "explained": failed is None, "failed": failed}
+    return {**size, **structure, **outcome}
 
 
 def _size(
@@ -98,8 +109,7 @@ def _size(
     if noise is None:
         return dict.fromkeys(("chi2", "degrees", "noise_sd", "noise_source", "p_size"))
     chi2 = replace(target, noise_sd=float(np.linalg.norm([noise.sd, error, SYSTEMATIC]))).chi2(predicted, weighted)
-    rows = local.jacobian[: len(weighted)][weighted]
-    degrees = max(weighted.sum() - np.einsum("mp,pq,mq->", rows, np.linalg.inv(local.hessian), rows), 1.0)
+    degrees = max(int(weighted.sum()) - _determined(local, weighted), 1.0)
     p = stats.chi2.sf(chi2, degrees) if np.isinf(noise.freedom) else stats.f.sf(chi2 / degrees, degrees, noise.freedom)
     return {
         "chi2": float(chi2),
@@ -110,6 +120,20 @@ def _size(
     }
 
 
+def _determined(local: "Local", weighted: NDArray[np.bool_]) -> float:
+    """How many parameters the measurements determine, tr H."""
+    rows = local.jacobian[: len(weighted)][weighted]
+    return float(np.einsum("mp,pq,mq->", rows, np.linalg.inv(local.hessian), rows, optimize=True))
+
+
+def _p_constant(local: "Local", predicted: Floats, target: "Target", weighted: NDArray[np.bool_]) -> float:
+    left = ((target.signal - rician_mean(predicted, target.noise_sd))[weighted] ** 2).sum()
+    of_constant = ((target.signal[weighted] - target.signal[weighted].mean()) ** 2).sum()
+    determined = max(_determined(local, weighted), 1.0)
+    degrees = max(int(weighted.sum()) - 1 - determined, 1.0)
+    return float(stats.f.sf((of_constant - left) / determined / (left / degrees), determined, degrees))
+
+
 def _structure(
     local: "Local", predicted: Floats, target: "Target", protocol: "Protocol", error: float
 ) -> dict[str, Any]:
@@ -117,23 +141,19 @@ def _structure(
     residual = np.where(weighted, local.residual[: len(sd)] / sd, 0)
     jacobian = np.where(weighted[:, None], local.jacobian[: len(sd)] / sd[:, None], 0)
     smooth, rank = smooth_part(residual, protocol)
-    spare = int(weighted.sum()) - rank
     covariance = np.linalg.inv(local.hessian)
-    hat = covariance @ jacobian.T @ jacobian
+    hat = covariance @ jacobian.T @ jacobian  # (P, P), with the trace of H
     hat_smooth = covariance @ jacobian.T @ smooth_part(jacobian, protocol)[0]
-
-    left = np.eye(len(hat)) - hat
-    pulls, pulls_all = hat_smooth @ left, hat @ left
-    pull, pull_all = float(np.trace(pulls)), float(np.trace(pulls_all))
-    of_noise = rank - float(np.trace(hat_smooth)) - pull  # how often the true variance is expected in the smooth part
-    of_noise_rest = spare - float(np.trace(hat - hat_smooth)) - (pull_all - pull)
+    pulls, pulls_all = (part @ (np.eye(len(hat)) - hat) for part in (hat_smooth, hat))
+    pull, pull_rest = float(np.trace(pulls)), float(np.trace(pulls_all - pulls))
+    of_noise = rank - float(np.trace(hat_smooth)) - pull
+    of_noise_rest = int(weighted.sum()) - rank - float(np.trace(hat - hat_smooth)) - pull_rest
     if min(of_noise, of_noise_rest) < LEAST_FREEDOM:
         return {"structure": None, "p_structure": None}
-    squares_rest = float(((residual - smooth)[weighted] ** 2).sum())
-    by_noise = max(squares_rest - (pull_all - pull), 0.0) / of_noise_rest * of_noise
+    rest = float(((residual - smooth) ** 2).sum())
+    by_noise = of_noise * max(rest - pull_rest, 0.0) / of_noise_rest
     by_noise += rank * (SYSTEMATIC**2 + error**2) / target.noise_sd**2
-    expected = by_noise + pull
-    # a sum of squares of known mean and variance as a multiple of χ² (Satterthwaite 1946)
-    degrees = expected**2 / (by_noise**2 / of_noise + float(np.trace(pulls @ pulls)))
-    ratio = float((smooth**2).sum()) / expected
+    # a sum of squares of known mean and variance counts as a multiple of χ² (Satterthwaite 1946)
+    degrees = (by_noise + pull) ** 2 / (by_noise**2 / of_noise + float(np.trace(pulls @ pulls)))
+    ratio = float((smooth**2).sum()) / (by_noise + pull)
     return {"structure": ratio, "p_structure": float(stats.f.sf(ratio, degrees, of_noise_rest))}

@@ -17,6 +17,10 @@ TITLES = {
     "surface": "Surface",
 }
 UNTESTED = "not possible: the noise is unknown and the directions are few"
+EXPLANATIONS = {
+    "axon": ("axon", "model 'voxel' for tissue"),
+    "voxel": ("tissue with axons", "a voxel of one fibre bundle"),
+}
 LEAST_P = 1e-4  # below it a p-value says more about the tails of the noise than about the fit
 
 
@@ -30,6 +34,8 @@ def fit_words(report: Mapping[str, Any]) -> str:
     """Outcome of the tests of the fit."""
     if report["explained"] is None:
         return UNTESTED
+    if report["fit"]["failed"] == "information":
+        return "failed (no more than a constant)"
     return f"{'passed' if report['explained'] else 'failed'} ({_p_words(report['fit'])})"
 
 
@@ -37,11 +43,14 @@ def warning_of(fit: Mapping[str, Any], settings: Mapping[str, Any]) -> str | Non
     """One sentence about a signal that is not explained, or None."""
     if fit["explained"] is not False:
         return None
-    what, other = "axon", "model 'voxel' for tissue"
-    if settings["model"] == "voxel":
-        what, other = "tissue with axons", "a voxel of one fibre bundle"
-    reason = f"over smooth functions of direction its residual is {fit['structure']:.2g} times what noise leaves there"
-    if fit["p_size"] is not None and (fit["p_structure"] is None or fit["p_size"] < fit["p_structure"]):
+    if fit["failed"] == "information":
+        return (
+            f"the fit explains no more of this signal than a constant does (p = {fit['p_constant']:.2g}): the noise "
+            "hides the shape; choose another voxel, or average more measurements"
+        )
+    what, other = EXPLANATIONS[settings["model"]]
+    reason = f"the smooth part of its residual is {fit['structure']:.2g} times what noise leaves there"
+    if fit["failed"] == "size":
         noise = f"a noise of {fit['noise_sd']:.2g} ({fit['noise_source']})"
         reason = f"χ²/dof is {fit['chi2'] / fit['degrees']:.3g} at {noise}"
     return (

@@ -1,5 +1,7 @@
-"""What of a signal is a smooth function of direction: even spherical harmonics on every shell, by dipy."""
+"""What of a voxel's signal is smooth, and what is noise: spherical harmonics of direction, by dipy."""
 
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,10 +11,14 @@ if TYPE_CHECKING:
     from napari_remidi.scan.protocol import Protocol
 
 HIGHEST_ORDER = 8
+RANK = 1e-6  # of the largest singular value: a smaller one counts as zero
 
 
 def noise_of(signal: ArrayLike, protocol: "Protocol") -> float | None:
-    """Standard deviation of a signal about its smooth part.
+    """Standard deviation of a signal about a smooth function of direction on every shell.
+
+    Every shell is fitted by even spherical harmonics with at most half as many coefficients as it has directions, up
+    to order eight (Descoteaux et al., MRM 2007).
 
     Parameters
     ----------
@@ -25,16 +31,21 @@ def noise_of(signal: ArrayLike, protocol: "Protocol") -> float | None:
     five degrees of freedom are left
     """
     values = np.asarray(signal, dtype=np.float64)
-    smooth, rank = smooth_part(values, protocol)
-    spare = int((~protocol.is_b0).sum()) - rank
-    return float(np.sqrt(((values - smooth)[~protocol.is_b0] ** 2).sum() / spare)) if spare >= 5 else None
+    squares, spare = 0.0, 0
+    for shell in protocol.shells:
+        rows = shell.indices
+        basis = _harmonics(protocol.bvecs[rows], _order(len(rows)))
+        residual = values[rows] - basis @ np.linalg.lstsq(basis, values[rows], rcond=None)[0]
+        squares += float((residual**2).sum())
+        spare += len(rows) - int(np.linalg.matrix_rank(basis))
+    return float(np.sqrt(squares / spare)) if spare >= 5 else None
 
 
 def smooth_part(values: ArrayLike, protocol: "Protocol") -> tuple[NDArray[np.float64], int]:
-    """Projection on smooth functions of direction, and how many of these there are.
+    """Projection on smooth functions of direction and b, and how many of these there are.
 
-    Every shell is fitted by even spherical harmonics with at most half as many coefficients as it has directions, up
-    to order eight (Descoteaux et al., MRM 2007).
+    For every timing (or form of waveform) apart: even spherical harmonics times 1 and b, or times 1 where there is but
+    one shell, with at most half as many coefficients as measurements, up to order eight.
 
     Parameters
     ----------
@@ -46,10 +57,15 @@ def smooth_part(values: ArrayLike, protocol: "Protocol") -> tuple[NDArray[np.flo
     """
     values = np.asarray(values, dtype=np.float64)
     smooth, rank = np.zeros_like(values), 0
-    for shell in protocol.shells:
-        rows = shell.indices
-        basis = np.linalg.svd(_harmonics(protocol.bvecs[rows], _order(len(rows))), full_matrices=False)
-        span = basis.U[:, 1e-9 * basis.S[0] < basis.S]
+    alike = attrgetter("delta", "Delta", "te", "waveform")
+    for _, group in groupby(protocol.shells, key=lambda shell: str(alike(shell))):
+        shells = tuple(group)
+        rows = np.concatenate([shell.indices for shell in shells])
+        powers = np.vander(protocol.bvals[rows] / protocol.bvals[rows].max(), min(len(shells), 2))
+        harmonics = _harmonics(protocol.bvecs[rows], _order(len(rows) // powers.shape[1]))
+        products = (powers[:, :, None] * harmonics[:, None, :]).reshape(len(rows), -1)
+        left, size, _ = np.linalg.svd(products, full_matrices=False)
+        span = left[:, size > RANK * size[0]]
         smooth[rows] = np.tensordot(span, np.tensordot(span.T, values[rows], 1), 1)
         rank += span.shape[1]
     return smooth, rank
