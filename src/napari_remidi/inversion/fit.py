@@ -65,7 +65,7 @@ class Noise:
         return cls(float(np.sqrt(variance)), freedom, "repeated b = 0")
 
 
-def tested(
+def goodness_of_fit(
     local: "Local", predicted: Floats, target: "Target", protocol: "Protocol", noise: Noise | None, model_error: float
 ) -> dict[str, Any]:
     """The tests of a fit, in plain values; None for what cannot be tested.

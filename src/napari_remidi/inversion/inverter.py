@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_remidi.errors import InputError, PriorError
 from napari_remidi.inversion.cell import CellProblem
-from napari_remidi.inversion.fit import Noise, tested
+from napari_remidi.inversion.fit import Noise, goodness_of_fit
 from napari_remidi.inversion.levenberg_marquardt import Local, Point, Step, Target, descend
 from napari_remidi.inversion.noise import rician_mean
 from napari_remidi.inversion.posterior import posterior_covariance, vertex_sd
@@ -188,7 +188,7 @@ class Inverter:
             settings=self.settings.to_dict(),
             device=str(self.device),
             quantities=with_intervals(self.prior, body, latent, covariance),
-            fit=tested(local, best.signal, target, self.protocol, noise, problem.model_error),
+            fit=goodness_of_fit(local, best.signal, target, self.protocol, noise, problem.model_error),
             symmetry=symmetry_of(problem, target, best, float(spread[np.unique(faces)].mean())),
         )
 

@@ -66,7 +66,7 @@ class Solution:
     settings : `Settings.to_dict()`
     device : where it ran
     quantities : name -> {"value", "sd", "low", "high", "unit"}, see `samples.with_intervals`
-    fit : the tests of the fit, see `fit.tested`
+    fit : the tests of the fit, see `fit.goodness_of_fit`
     symmetry : how the shape is symmetric, in words, or None
     """
 
