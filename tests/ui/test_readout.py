@@ -38,12 +38,12 @@ def test_what_is_not_known_is_not_shown():
 def test_a_warning_stands_out_and_a_symmetry_is_said(qtbot):
     readout = Readout()
     qtbot.addWidget(readout)
-    readout.show_result(
+    readout.show_results(
         {"chi2_per_dof": 9.0, "warning": "no axon explains this signal", "symmetry": "round"}, (1, 2, 3)
     )
     assert readout.warning.text() == "No axon explains this signal."
     assert readout.warning.objectName() == "loud"
     assert not readout.warning.isHidden()
     assert readout.twin_note.text().endswith("Round.")
-    readout.show_result({"chi2_per_dof": 1.0, "warning": None, "symmetry": None}, (1, 2, 3))
+    readout.show_results({"chi2_per_dof": 1.0, "warning": None, "symmetry": None}, (1, 2, 3))
     assert readout.warning.isHidden()
