@@ -44,16 +44,34 @@ def test_the_same_seed_draws_the_same(prior, latent) -> None:
     assert not np.array_equal(first, posterior_samples(prior, latent, covariance_of(prior, 0.1), 5, seed=4)[0])
 
 
-def test_what_folds_or_lies_beyond_the_prior_is_not_drawn(prior, latent) -> None:
-    points, _ = posterior_samples(prior, latent, covariance_of(prior, 1.5), 40)
-    assert len(points) == 40
+def test_what_folds_is_not_drawn(prior, latent, monkeypatch) -> None:
+    wide = covariance_of(prior, 0.7)
+    monkeypatch.setattr("napari_remidi.inversion.samples.is_folded", lambda *_: False)
+    everything, _ = posterior_samples(prior, latent, wide, 100)
+    monkeypatch.undo()
+    points, _ = posterior_samples(prior, latent, wide, 100)
+    assert min(signed_volumes(shape, prior.tetrahedra).min() for shape in everything) < 0
     assert min(signed_volumes(shape, prior.tetrahedra).min() for shape in points) > 0
-    nothing, turns = posterior_samples(prior, latent, covariance_of(prior, 1e3), 40)
-    assert (nothing.shape[1:], len(turns)) == ((prior.tube.layers * len(prior.tube.section), 3), len(nothing))
-    assert len(nothing) < 40
-    unknown = with_intervals(prior, prior.nodes(latent), latent, covariance_of(prior, 1e3))
-    assert unknown["length"]["sd"] is None
-    assert unknown["length"]["value"] == pytest.approx(float(quantities(prior.nodes(latent), prior.tube)["length"]))
+
+
+def test_without_shapes_there_are_no_intervals(prior, latent, monkeypatch) -> None:
+    monkeypatch.setattr("napari_remidi.inversion.samples.is_folded", lambda *_: True)
+    points, turns = posterior_samples(prior, latent, covariance_of(prior, 0.1), 40)
+    assert (points.shape, turns.shape) == ((0, prior.tube.layers * len(prior.tube.section), 3), (0, 3))
+    found = with_intervals(prior, prior.nodes(latent), latent, covariance_of(prior, 0.1))["length"]
+    assert (found["sd"], found["low"], found["high"]) == (None, None, None)
+    assert found["value"] == pytest.approx(float(quantities(prior.nodes(latent), prior.tube)["length"]))
+
+
+def test_samples_spread_as_the_vertices_do(prior, latent) -> None:
+    """Also where the latent is hardly known, and a decoder is no longer linear."""
+    covariance = covariance_of(prior, 0.2)
+    points, _ = posterior_samples(prior, latent, covariance, 200)
+    moves = prior.velocities(torch.as_tensor(latent, dtype=torch.float32)).double().numpy()
+    moves = moves - moves.mean(axis=1, keepdims=True)
+    expected = 0.2 * np.sqrt((moves**2).sum(axis=0))
+    # 200 draws know an sd to 5 %, and a mean over all nodes is no better: they move together
+    assert points.std(axis=0).mean() == pytest.approx(expected.mean(), rel=0.15)
 
 
 def test_intervals_are_those_of_a_first_order_model_where_the_posterior_is_narrow(prior, latent) -> None:
@@ -76,6 +94,6 @@ def test_intervals_are_those_of_a_first_order_model_where_the_posterior_is_narro
 
 
 def test_intervals_stop_at_what_is_possible(prior, latent) -> None:
-    found = with_intervals(prior, prior.nodes(latent), latent, covariance_of(prior, 0.6))
+    found = with_intervals(prior, prior.nodes(latent), latent, covariance_of(prior, 0.3))
     assert found["tortuosity"]["low"] >= 1
     assert all(quantity["low"] >= 0 for quantity in found.values())

@@ -1,4 +1,9 @@
-"""Shapes drawn from the posterior, and what they say about an axon's quantities."""
+"""Shapes drawn from the posterior, and what they say about an axon's quantities.
+
+Where latents are hardly known, a decoder is far from linear within their standard deviation, and draws of them decode
+to shapes that a signal excludes. So nodes move along their derivatives, as for their standard deviations: what the
+signal determines stays determined.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_remidi.inversion.template import within_reach
 from napari_remidi.shapes.quality import is_folded
 from napari_remidi.shapes.quantities import UNITS, quantities
 
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 COUNT = 200
-ROUNDS = 5  # of draws, until enough of them are shapes
+ROUNDS = 5  # of draws, until enough of them do not fold
 FEWEST = 50  # samples that an interval needs
 INTERVAL = 0.90
 LEAST = {"tortuosity": 1.0}  # of a quantity; the others are zero or more
@@ -24,7 +28,7 @@ LEAST = {"tortuosity": 1.0}  # of a quantity; the others are zero or more
 def posterior_samples(
     prior: "Prior", latent: Floats, covariance: Floats, count: int = COUNT, seed: int = 0
 ) -> tuple[Floats, Floats]:
-    """Draws of shape and orientation from N(latent, covariance).
+    """Draws of shape and orientation from a posterior, to first order in the latent.
 
     Parameters
     ----------
@@ -36,25 +40,26 @@ def posterior_samples(
     Returns
     -------
     points, turns
-        (B, n, 3) µm in the body's frame, centred on the node mean, and (B, 3) rad. What folds or lies beyond the
-        prior is dropped and drawn again; B is less than `count` where nearly everything does.
+        (B, n, 3) µm in the body's frame, centred on the node mean, and (B, 3) rad. What folds is dropped and drawn
+        again; B is less than `count` where nearly everything does.
     """
     size = len(latent)
-    mean = np.concatenate([latent, np.zeros(3)])
+    body = prior.nodes(latent)
+    moves = prior.velocities(torch.as_tensor(latent, dtype=torch.float32)).double().numpy()
+    centred = [nodes - nodes.mean(axis=-2, keepdims=True) for nodes in (body, moves)]
     rng = np.random.default_rng(seed)
-    points, turns = [], []
+    points: list[Floats] = []
+    turns: list[Floats] = []
     for _ in range(ROUNDS):
-        draws = rng.multivariate_normal(mean, covariance[: size + 3, : size + 3], count, method="eigh")
-        draws = draws[within_reach(draws[:, :size])]
-        with torch.no_grad():
-            shapes = prior.decode_points(torch.as_tensor(draws[:, :size], dtype=torch.float32)).double().numpy()
+        draws = rng.multivariate_normal(np.zeros(size + 3), covariance[: size + 3, : size + 3], count, method="eigh")
+        shapes = centred[0] + np.tensordot(draws[:, :size], centred[1], 1)
         for shape, turn in zip(shapes, draws[:, size:], strict=True):
             if len(points) < count and not is_folded(shape, prior.tetrahedra):
-                points.append(shape - shape.mean(axis=0))
+                points.append(shape)
                 turns.append(turn)
         if len(points) == count:
             break
-    return np.array(points).reshape(-1, prior.tube.layers * len(prior.tube.section), 3), np.array(turns).reshape(-1, 3)
+    return np.array(points).reshape(-1, *body.shape), np.array(turns).reshape(-1, 3)
 
 
 def with_intervals(
@@ -66,9 +71,9 @@ def with_intervals(
     -------
     name -> {"value", "sd", "low", "high", "unit"}
         `value` is that of the shape itself; 90 % of the samples are no farther from it than `low` and `high`, which
-        stop at what is possible. (Quantiles of the samples would lie beside the value: a straight line through a curved
-        posterior only ever adds bends, beads and length.) `sd` is the samples' own. None where the posterior is so
-        wide that nearly every draw folds.
+        stop at what is possible. (Quantiles of the samples would lie beside the value: whatever moves a straight,
+        smooth axon adds bends, beads and length.) `sd` is the samples' own. None where the posterior is so wide that
+        nearly every draw folds.
     """
     samples, _ = posterior_samples(prior, latent, covariance, seed=seed)
     values = quantities(points, prior.tube, prior.ends)

@@ -17,7 +17,6 @@ from napari_remidi.physics.mesh import signed_volumes
 from napari_remidi.physics.reduction.modes import modes_in_basis
 from napari_remidi.physics.reduction.reduced import ReducedModel, ReducedTangents, reduced_model, reduced_tangents
 from napari_remidi.shapes.quality import is_folded
-from napari_remidi.shapes.spectral import placed
 
 if TYPE_CHECKING:
     from napari_remidi.shapes import Prior
@@ -25,11 +24,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 MODES = {"closed": 60, "open": 100}
 BEYOND = 1e-6  # share of N(0, I) that lies farther out than any latent may: the decoder knows no shape there
-
-
-def within_reach(latents: Floats) -> NDArray[np.bool_]:
-    """Which latents, (..., d), are as likely as those of shapes that the decoder knows, (...)."""
-    return np.asarray((latents**2).sum(axis=-1) <= chi2.isf(BEYOND, latents.shape[-1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +63,7 @@ class Template:
 
     def shape(self, latent: Floats) -> "Shape | None":
         """The shape of a latent, or None where its mesh would fold or the decoder knows nothing."""
-        if not within_reach(latent):
+        if latent @ latent > chi2.isf(BEYOND, len(latent)):
             return None
         with torch.no_grad():
             points = self.prior.decode_points(torch.as_tensor(latent, device=self.basis.device))
@@ -110,9 +104,7 @@ class Shape:
     def velocities(self) -> Tensor:
         """Derivative of the nodes with respect to the latent, (d, n, 3) float32."""
         latent = torch.as_tensor(self.latent, dtype=torch.float32, device=self.points.device)
-        prior = self.template.prior
-        moves = torch.func.jacfwd(prior.decode_sections)(latent)  # linear in them, nodes follow
-        return placed(moves.movedim(-1, 0), prior.tube)
+        return self.template.prior.velocities(latent)
 
     @cached_property
     def tangents(self) -> ReducedTangents:

@@ -44,8 +44,8 @@ def noise_of(signal: ArrayLike, protocol: "Protocol") -> float | None:
 def smooth_part(values: ArrayLike, protocol: "Protocol") -> tuple[NDArray[np.float64], int]:
     """Projection on smooth functions of direction and b, and how many of these there are.
 
-    For every timing (or form of waveform) apart: even spherical harmonics times 1 and b, or times 1 where there is but
-    one shell, with at most half as many coefficients as measurements, up to order eight.
+    For every timing (or form of waveform) apart: the mean of every shell, and even spherical harmonics times 1 and b,
+    or times 1 where there is but one shell, with at most half as many coefficients as measurements, up to order eight.
 
     Parameters
     ----------
@@ -64,7 +64,8 @@ def smooth_part(values: ArrayLike, protocol: "Protocol") -> tuple[NDArray[np.flo
         powers = np.vander(protocol.bvals[rows] / protocol.bvals[rows].max(), min(len(shells), 2))
         harmonics = _harmonics(protocol.bvecs[rows], _order(len(rows) // powers.shape[1]))
         products = (powers[:, :, None] * harmonics[:, None, :]).reshape(len(rows), -1)
-        left, size, _ = np.linalg.svd(products, full_matrices=False)
+        means = np.repeat(np.eye(len(shells)), [len(shell.indices) for shell in shells], axis=0)
+        left, size, _ = np.linalg.svd(np.hstack([means, products]), full_matrices=False)
         span = left[:, size > RANK * size[0]]
         smooth[rows] = np.tensordot(span, np.tensordot(span.T, values[rows], 1), 1)
         rank += span.shape[1]

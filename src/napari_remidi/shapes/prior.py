@@ -102,6 +102,11 @@ class Prior:
         network = self._networks(latent.dtype, latent.device)
         return self.basis.sections(network.decode(latent), self.tube.layers)
 
+    def velocities(self, latent: Tensor) -> Tensor:
+        """Derivative of the nodes with respect to a latent, (d,) -> (d, n, 3) µm."""
+        moves = torch.func.jacfwd(self.decode_sections)(latent)  # nodes are linear in sections
+        return placed(moves.movedim(-1, 0), self.tube)
+
     def nodes(self, latent: ArrayLike) -> Floats:
         """Nodes of a latent, (d,) -> (n, 3) µm, whether they fold or not."""
         with torch.no_grad():
