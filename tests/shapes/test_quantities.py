@@ -107,7 +107,7 @@ def test_beads_are_counted_wherever_they_begin(phase: float) -> None:
 
 def test_a_taper_and_faint_swellings_are_no_beads() -> None:
     assert quantities(tube_of("tapered", taper=0.4), FINE)["bead_count"] == 0
-    faint = tube_of("beaded", beads=3, bead_size=0.04, bead_phase=1.0, bead_sharpness=1)
+    faint = tube_of("beaded", beads=3, bead_size=0.08, bead_phase=1.0, bead_sharpness=1)
     assert quantities(faint, FINE)["bead_count"] == 0
 
 

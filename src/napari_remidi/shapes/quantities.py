@@ -27,7 +27,7 @@ UNITS = {
     "volume": "µm³",
     "surface": "µm²",
 }
-SWELLING = 0.05  # of log radius: what stands out less is no bead
+SWELLING = 0.1  # of log radius: what stands out less is no bead
 BETWEEN = 8  # points of the profile per section, so that a peak between two sections is not cut off
 
 
@@ -40,7 +40,7 @@ def quantities(points: Floats, tube: Tube, ends: str = "closed") -> dict[str, Fl
     - bend: the greatest angle between the axis' directions at two places, 0° to 180°. An arc's is its angle
     - fan: the angle between its directions at both ends. A fanning axon's is its fan; an S leaves as it came, at 0°
     - tortuosity: length over the distance between the axis' ends
-    - bead_count: maxima of the radius between the ends that stand out by 5 % or more on both sides
+    - bead_count: maxima of the radius between the ends that stand out by 10 % or more on both sides
     - bead_amplitude: (max - min) / (max + min) of the radius, max at a bead, min at the narrower of its necks, mean
       over the beads; 0 without beads. That of r (1 + a sin) is a
     - volume, surface: of the mesh; the surface with its end caps if they are closed
