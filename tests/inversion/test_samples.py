@@ -45,7 +45,7 @@ def test_the_same_seed_draws_the_same(prior, latent) -> None:
 
 
 def test_what_folds_is_not_drawn(prior, latent, monkeypatch) -> None:
-    wide = covariance_of(prior, 0.7)
+    wide = covariance_of(prior, 3.0)
     monkeypatch.setattr("napari_remidi.inversion.samples.is_folded", lambda *_: False)
     everything, _ = posterior_samples(prior, latent, wide, 100)
     monkeypatch.undo()
