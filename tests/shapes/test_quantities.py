@@ -105,6 +105,10 @@ def test_beads_are_counted_wherever_they_begin(phase: float) -> None:
     assert found["bead_amplitude"] == pytest.approx(np.tanh(0.2), rel=0.03)
 
 
+def test_the_slant_of_the_paper_s_bends_is_no_bead() -> None:
+    assert quantities(tube_of("sheared", shear=0.5, twist=0.2, height=20.0), FINE)["bead_count"] == 0
+
+
 def test_a_taper_and_faint_swellings_are_no_beads() -> None:
     assert quantities(tube_of("tapered", taper=0.4), FINE)["bead_count"] == 0
     faint = tube_of("beaded", beads=3, bead_size=0.08, bead_phase=1.0, bead_sharpness=1)

@@ -10,7 +10,7 @@ from scipy.interpolate import CubicSpline
 from scipy.signal import find_peaks
 
 from napari_remidi.physics.mesh import boundary_faces
-from napari_remidi.shapes.calibre import directions, measured_sections, section_centres, section_radii
+from napari_remidi.shapes.calibre import directions, measured_sections, section_areas, section_centres, section_radii
 from napari_remidi.shapes.tube import Tube
 
 Floats = NDArray[np.float64]
@@ -40,7 +40,8 @@ def quantities(points: Floats, tube: Tube, ends: str = "closed") -> dict[str, Fl
     - bend: the greatest angle between the axis' directions at two places, 0° to 180°. An arc's is its angle
     - fan: the angle between its directions at both ends. A fanning axon's is its fan; an S leaves as it came, at 0°
     - tortuosity: length over the distance between the axis' ends
-    - bead_count: maxima of the radius between the ends that stand out by 10 % or more on both sides
+    - bead_count: maxima of the radius between the ends that stand out by 10 % or more on both sides; a bead's radius is
+      that of the section in its own plane, so that a change of its slant is none
     - bead_amplitude: (max - min) / (max + min) of the radius, max at a bead, min at the narrower of its necks, mean
       over the beads; 0 without beads. That of r (1 + a sin) is a
     - volume, surface: of the mesh; the surface with its end caps if they are closed
@@ -60,7 +61,7 @@ def quantities(points: Floats, tube: Tube, ends: str = "closed") -> dict[str, Fl
     length = np.linalg.norm(np.diff(axis, axis=-2), axis=-1).sum(axis=-1)
     tangents = directions(axis)
     radii = section_radii(points, tube)[..., along]
-    count, amplitude = _beads(np.log(radii))
+    count, amplitude = _beads(np.log(np.linalg.norm(section_areas(points, tube)[..., along, :], axis=-1)) / 2)
     whole = boundary_faces(tube.tetrahedra[_within(tube.tetrahedra, tube, along)])
     wall = tube.boundary[_within(tube.boundary, tube, along)]
     return {
