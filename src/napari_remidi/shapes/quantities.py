@@ -37,8 +37,9 @@ def quantities(points: Floats, tube: Tube, ends: str = "closed") -> dict[str, Fl
     - radius_mean, radius_min, radius_max: of the sections; a section's radius is that of the circle with its area, seen
       along the axis
     - length: of the axis, the line through the sections' centres
-    - bend: the greatest angle between the axis' directions at two places, 0° to 180°. An arc's is its angle
-    - fan: the angle between its directions at both ends. A fanning axon's is its fan; an S leaves as it came, at 0°
+    - bend: the angle between the axis' directions at both ends, 0° to 180°. An arc's is its angle; an S leaves as it
+      came, at 0°
+    - fan: the greatest angle between its directions at two places. A fanning axon's is its fan
     - tortuosity: length over the distance between the axis' ends
     - bead_count: maxima of the radius between the ends that stand out by 10 % or more on both sides; a bead's radius is
       that of the section in its own plane, so that a change of its slant is none
@@ -69,8 +70,8 @@ def quantities(points: Floats, tube: Tube, ends: str = "closed") -> dict[str, Fl
         "radius_min": radii.min(axis=-1),
         "radius_max": radii.max(axis=-1),
         "length": length,
-        "bend": _angle(np.einsum("...ix,...jx->...ij", tangents, tangents).min(axis=(-2, -1))),
-        "fan": _angle(np.einsum("...x,...x->...", tangents[..., 0, :], tangents[..., -1, :])),
+        "bend": _angle(np.einsum("...x,...x->...", tangents[..., 0, :], tangents[..., -1, :])),
+        "fan": _angle(np.einsum("...ix,...jx->...ij", tangents, tangents).min(axis=(-2, -1))),
         "tortuosity": length / np.linalg.norm(axis[..., -1, :] - axis[..., 0, :], axis=-1),
         "bead_count": count,
         "bead_amplitude": amplitude,
