@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from napari_remidi.cli import main
+from napari_remidi.results.words import quantity_lines
 from napari_remidi.shapes import Prior, make_phantom
 
 VOXEL = "1,0,0"
@@ -32,14 +33,20 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def reconstructed(scan: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reconstruction(scan: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder that a run has written, and what it has said."""
     out = tmp_path_factory.mktemp("out")
     done = run(
         "reconstruct", scan, "--voxel", VOXEL, "--delta", 5, "--Delta", 25, "--starts", 1, "--iterations", 3,
         "--noise-sd", 0.02, "--device", "cpu", "-o", out,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    return out
+    return out, done.output
+
+
+@pytest.fixture(scope="module")
+def reconstructed(reconstruction: tuple[Path, str]) -> Path:
+    return reconstruction[0]
 
 
 def test_info_says_what_the_scan_holds_and_that_timing_is_missing(scan: Path) -> None:
@@ -68,6 +75,18 @@ def test_info_of_the_cat_spinal_cord(cat_cord) -> None:
 def test_a_voxel_s_files_are_written(reconstructed: Path) -> None:
     names = {path.name for path in reconstructed.iterdir()}
     assert names == {f"voxel-1-0-0{suffix}" for suffix in (".ply", ".npz", ".json", ".png")}
+
+
+def test_a_voxel_s_quantities_and_the_test_of_its_fit_are_printed(reconstruction: tuple[Path, str]) -> None:
+    out, said = reconstruction
+    report = json.loads((out / "voxel-1-0-0.json").read_text())
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    for title, value in quantity_lines(report):
+        assert f"{title} {value}" in lines
+    assert ("passed" in said, "failed" in said) == (report["explained"], not report["explained"])
+    assert [line for line in lines if line.startswith("voxel 1, 0, 0: no axon of prior 'axon'")] == (
+        [] if report["explained"] else [f"voxel 1, 0, 0: {report['warning']}"]
+    )
 
 
 def test_a_report_repeats_its_run(reconstructed: Path, tmp_path: Path) -> None:

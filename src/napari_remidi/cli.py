@@ -105,6 +105,7 @@ def demo(headless: bool, out: Path, snr: float, seed: int, device: str, as_json:
     from napari_remidi.files import write_whole
     from napari_remidi.results import draw_report, inverter_for, reconstruct
     from napari_remidi.results.picture import Panel
+    from napari_remidi.results.words import fit_words
     from napari_remidi.shapes import make_phantom
 
     with TerminalProgress(as_json) as progress:
@@ -128,14 +129,16 @@ def demo(headless: bool, out: Path, snr: float, seed: int, device: str, as_json:
     for panel in panels:
         panel.axon.save(out / f"axon-{panel.title}.ply")
     draw_report(panels, out / "demo.png")
+    for name, report in reports.items():
+        _warn(f"{name} axon", report)
     if as_json:
         click.echo(json.dumps(reports, indent=1))
         return
     rows = [
-        (name, f"{r['chamfer_um']:.3f}", f"{r['chi2_per_dof']:.2f}", _radius(r), f"{r['seconds']:.1f}")
+        (name, f"{r['chamfer_um']:.3f}", f"{r['chi2_per_dof']:.2f}", fit_words(r), _radius(r), f"{r['seconds']:.1f}")
         for name, r in reports.items()
     ]
-    print_table(("axon", "Chamfer to the truth, µm", "χ²/dof", "radius, µm", "seconds"), rows)
+    print_table(("axon", "Chamfer to the truth, µm", "χ²/dof", "fit test", "radius, µm", "seconds"), rows)
     click.echo(f"Written to {out}{os.sep}: report.json, axon.ply, demo.png (and one .ply for every axon)")
 
 
@@ -235,6 +238,7 @@ def reconstruct(
 ) -> None:
     """Reconstruct the axon of a voxel, or of every voxel of a mask."""
     from napari_remidi.results.batch import read_record, reconstruct_voxels
+    from napari_remidi.results.words import fit_words, quantity_lines, sentence
 
     gradients = {name: options.pop(name) for name in ("bvals", "bvecs", "scheme", "delta", "Delta", "preset")}
     settings: dict[str, Any] = {**options, "device": device}
@@ -261,9 +265,15 @@ def reconstruct(
         for r in reports:
             explained = f"{100 * r['variance_explained']:.2f} %"
             where = ", ".join(map(str, r["source"]["voxel"]))
-            rows.append((where, _radius(r), explained, f"{r['chi2_per_dof']:.2f}", f"{r['seconds']:.1f}"))
-        print_table(("voxel", "radius, µm", "variance explained", "χ²/dof", "seconds"), rows)
+            rows.append((where, _radius(r), explained, f"{r['chi2_per_dof']:.2f}", fit_words(r), f"{r['seconds']:.1f}"))
+        print_table(("voxel", "radius, µm", "variance explained", "χ²/dof", "fit test", "seconds"), rows)
+        if len(reports) == 1:
+            print_table(("quantity", "value (90 % interval)"), quantity_lines(reports[0]))
+            if reports[0]["symmetry"]:
+                click.echo(sentence(reports[0]["symmetry"]))
         click.echo(f"Written to {out}{os.sep}: for every voxel axon .ply, .npz, report .json and picture .png")
+    for r in reports:
+        _warn(f"voxel {', '.join(map(str, r['source']['voxel']))}", r)
     for failure in failures:
         click.echo(f"voxel {failure['voxel']}: {failure['error']}", err=True)
     if failures:
@@ -400,9 +410,14 @@ def _has_display() -> bool:
     return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
+def _warn(what: str, report: dict[str, Any]) -> None:
+    if report["warning"]:
+        click.secho(f"{what}: {report['warning']}", fg="yellow", err=True)
+
+
 def _radius(report: dict[str, Any]) -> str:
     radius = report["radius_um"]
-    return f"{radius['mean']:.2f} ± {radius['sd']:.2f}"
+    return f"{radius['mean']:.2f}" + (f" ± {radius['sd']:.2f}" if radius["sd"] is not None else "")
 
 
 def _listed(values: list[float]) -> str:

@@ -7,9 +7,11 @@ from napari_remidi.errors import Cancelled, InputError, PriorError, TimingError
 from napari_remidi.inversion import Inverter, Iterate, Settings
 from napari_remidi.inversion.rotation import rotations_about
 from napari_remidi.physics import TetMesh, simulate
+from napari_remidi.physics.geometry.balls import sphere
 from napari_remidi.results import chamfer, inverter_for, reconstruct
 from napari_remidi.scan import Protocol, Waveform
 from napari_remidi.shapes import Prior
+from napari_remidi.shapes.quantities import quantities
 
 NOISE = 0.01
 
@@ -35,12 +37,24 @@ def inverter(protocol: Protocol) -> Inverter:
     return inverter_for(protocol, "axon", noise_sd=NOISE, device="cpu", starts=2, iterations=12)
 
 
+@pytest.fixture(scope="module")
+def unknowing(protocol: Protocol) -> Inverter:
+    """One that has to find the noise for itself."""
+    return inverter_for(protocol, "axon", device="cpu", starts=2, iterations=12)
+
+
 @pytest.mark.slow
 def test_an_axon_is_found_again_within_its_error_bars(truth, signal, protocol, inverter) -> None:
     told: list[Iterate] = []
     axon = reconstruct(signal, protocol, inverter=inverter, progress=told.append)
     assert chamfer(axon.surface, truth.surface) < 0.25
     assert axon.solution.chi2_per_dof == pytest.approx(1, abs=0.4)
+    assert axon.report()["explained"] is True
+    for name, value in quantities(truth.points, inverter.prior.tube).items():
+        found = axon.solution.quantities[name]
+        # twice the interval: 11 quantities, each outside its own once in ten times
+        reach = 2 * (found["high"] - found["value"])
+        assert value == pytest.approx(found["value"], abs=max(reach, 1e-6)), name
     assert axon.surface.is_watertight
     assert axon.surface.volume > 0
     assert TetMesh(axon.points, axon.tetrahedra).points.shape == axon.points.shape
@@ -72,6 +86,27 @@ def test_closing_the_generator_leaves_the_inverter_usable(signal, protocol, inve
     next(steps)
     steps.close()
     assert reconstruct(signal, protocol, inverter=inverter).solution.iterations > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "known"),
+    # where the noise is unknown, a short thick axon explains a sphere as far as these 160 measurements tell
+    [("sphere", True), ("two crossing axons", True), ("two crossing axons", False), ("noise", True), ("noise", False)],
+)
+def test_what_no_axon_explains_is_flagged(truth, protocol, inverter, unknowing, kind, known) -> None:
+    rng = np.random.default_rng(1)
+    if kind == "sphere":
+        clean = simulate(sphere(2.5), protocol, 2.0, device="cpu")
+    elif kind == "noise":
+        clean = np.where(protocol.is_b0, 1.0, rng.uniform(0, 1, len(protocol)))
+    else:
+        other = TetMesh(truth.points[:, [2, 0, 1]], truth.tetrahedra)  # a third of a turn about (1, 1, 1)
+        clean = np.mean([simulate(mesh, protocol, 2.0, device="cpu") for mesh in (truth, other)], axis=0)
+    noise = NOISE * rng.standard_normal((2, len(protocol)))
+    axon = reconstruct(np.hypot(clean + noise[0], noise[1]), protocol, inverter=inverter if known else unknowing)
+    report = axon.report()
+    assert report["explained"] is False
+    assert report["warning"]
 
 
 @pytest.mark.parametrize(

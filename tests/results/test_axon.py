@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import trimesh
 
-from napari_remidi.errors import InputError, OutputError
+from napari_remidi.errors import InputError, OutputError, PriorError
 from napari_remidi.files import write_whole
 from napari_remidi.physics import TetMesh, simulate
 from napari_remidi.results import Axon, chamfer, draw_report
 from napari_remidi.results.picture import Panel
+from napari_remidi.shapes import Prior
 
 
 @pytest.mark.parametrize("suffix", [".ply", ".stl", ".obj", ".glb"])
@@ -47,11 +48,29 @@ def test_the_report_is_plain_and_complete(axon: Axon, tmp_path) -> None:
     assert report == axon.report()
     promised = {
         "chamfer_um", "chi2_per_dof", "variance_explained", "seconds", "iterations", "stop_reason", "fractions",
-        "radius_um", "parameters", "versions", "timing_source", "source",
+        "radius_um", "parameters", "versions", "timing_source", "source", "quantities", "fit", "explained", "warning",
+        "symmetry",
     }  # fmt: skip
     assert promised <= set(report)
     assert {"mean", "sd"} <= set(report["radius_um"])
     assert report["parameters"]["noise_sd"] == 0.02
+    assert report["radius_um"]["mean"] == report["quantities"]["radius_mean"]["value"]
+    assert report["explained"] is True
+    assert report["warning"] is None
+
+
+def test_samples_are_surfaces_about_the_axon(axon: Axon) -> None:
+    samples = axon.samples(4)
+    assert len(samples) == 4
+    assert all(sample.is_watertight and sample.volume > 0 for sample in samples)
+    assert 0 < max(chamfer(sample, axon.surface) for sample in samples) < 1
+    assert axon.samples(4, seed=1)[0].volume != samples[0].volume
+
+
+def test_samples_of_another_prior_are_refused(axon: Axon) -> None:
+    message = r"^prior 'axon-open' has \d+ latent dimensions, this axon \d+: give the prior that made it$"
+    with pytest.raises(PriorError, match=message):
+        axon.samples(prior=Prior.load("axon-open"))
 
 
 def test_the_twin_has_the_same_signal(axon: Axon) -> None:

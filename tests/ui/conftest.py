@@ -72,7 +72,7 @@ class FakeAxon:
 
     def report(self) -> dict[str, Any]:
         figures = {"chi2_per_dof": 1.02, "variance_explained": 0.998, "stop_reason": "converged", "seconds": 1.0}
-        return figures | {"radius_um": {"mean": 2.0, "sd": 0.1}, "iterations": 3, "chamfer_um": self.chamfer}
+        return figures | {"iterations": 3, "chamfer_um": self.chamfer}
 
     def save(self, path: Any) -> None:
         open(path, "w").close()

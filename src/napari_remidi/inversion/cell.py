@@ -1,5 +1,6 @@
 """The signal of one cell: its latent shape, its orientation and, if fitted, its diffusivity."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,9 +49,13 @@ class CellProblem:
         if shape is None:
             return None
         blank = Point(parameters, rotation, np.empty(0), shape)
-        turn = torch.as_tensor(rotation)
-        signal = pgse_signal(shape.model, self.blocks, self.diffusivity(blank), turn, len(self.protocol))
-        return Point(parameters, rotation, signal.double().cpu().numpy(), shape)
+        return replace(blank, signal=self.signal(blank, rotation))
+
+    def signal(self, point: Point, rotation: Floats) -> Floats:
+        """Signal of the shape at a point, (M,), in another orientation."""
+        shape, turn = self.shape_of(point), torch.as_tensor(rotation)
+        found = pgse_signal(shape.model, self.blocks, self.diffusivity(point), turn, len(self.protocol))
+        return found.double().cpu().numpy()
 
     def moved(self, point: Point, step: Floats) -> Point | None:
         """The point after a step."""

@@ -10,18 +10,21 @@ from numpy.typing import NDArray
 
 from napari_remidi.errors import InputError, PriorError
 from napari_remidi.inversion.cell import CellProblem
-from napari_remidi.inversion.levenberg_marquardt import Point, Target, curvature
+from napari_remidi.inversion.fit import Noise, goodness_of_fit
+from napari_remidi.inversion.levenberg_marquardt import Local, Point, Target
 from napari_remidi.inversion.noise import rician_mean
 from napari_remidi.inversion.posterior import posterior_covariance, vertex_sd
+from napari_remidi.inversion.samples import with_intervals
 from napari_remidi.inversion.search import AnyProblem, Search
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.solution import Iterate, Solution
 from napari_remidi.inversion.starts import StartLibrary, best_starts, build_library
+from napari_remidi.inversion.symmetry import symmetry_of
 from napari_remidi.inversion.template import Template
 from napari_remidi.inversion.tissue import TissueProblem
 from napari_remidi.physics.devices import choose_device, memory_guard
 from napari_remidi.scan.smooth import noise_of
-from napari_remidi.shapes.calibre import axis_length, middle_half, section_radii, section_radius_changes
+from napari_remidi.shapes.calibre import measured_sections, section_radii
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
@@ -151,32 +154,29 @@ class Inverter:
             source = "estimated from the residual"
             target = replace(target, noise_sd=self._residual_sd(target, best))
         chi2 = search.chi2_per_dof(best, target)
-        hessian, _ = curvature(problem, target, best)
-        covariance = posterior_covariance(hessian, chi2)
+        local = Local.at(problem, target, best)
+        covariance = posterior_covariance(local.hessian, chi2)
         fitted = rician_mean(best.signal, target.noise_sd)
         shape = problem.shape_of(best)
         faces = np.asarray(self.prior.boundary)
         body = shape.points.cpu().numpy()
-        along = slice(None) if self.prior.ends == "closed" else middle_half(self.prior.tube.layers)
-        changes = section_radius_changes(body, shape.velocities.double().cpu().numpy(), self.prior.tube)
-        radius_slope = changes[:, along].mean(axis=1)
-        latent_covariance = covariance[problem.latent, problem.latent]
+        latent = best.parameters[problem.latent]
+        noise = Noise.known(self.settings.noise_sd, target.signal, self.protocol)
+        spread = vertex_sd(shape, best.rotation, covariance, faces, problem.turn)
         variance = ((target.signal - target.signal.mean()) ** 2).sum()
         return Solution(
             points=body @ best.rotation.T,
             tetrahedra=np.asarray(self.prior.tetrahedra),
             faces=faces,
             signal=fitted,
-            latent=best.parameters[problem.latent],
+            latent=latent,
             rotation=best.rotation,
             diffusivity=problem.diffusivity(best),
             fractions=problem.fractions(best),
             compartments=problem.described(best),
             covariance=covariance,
-            vertex_sd=vertex_sd(shape, best.rotation, covariance, faces, problem.turn),
-            radii=section_radii(body, self.prior.tube)[along],
-            radius_sd=float(np.sqrt(radius_slope @ latent_covariance @ radius_slope)),
-            length=axis_length(body, self.prior.tube),
+            vertex_sd=spread,
+            radii=section_radii(body, self.prior.tube)[measured_sections(self.prior.tube, self.prior.ends)],
             history=tuple(search.history),
             chi2_per_dof=chi2,
             variance_explained=float(1 - ((target.signal - fitted) ** 2).sum() / max(variance, 1e-12)),
@@ -187,6 +187,9 @@ class Inverter:
             seconds=time.perf_counter() - began,
             settings=self.settings.to_dict(),
             device=str(self.device),
+            quantities=with_intervals(self.prior, body, latent, covariance),
+            fit=goodness_of_fit(local, best.signal, target, self.protocol, noise, problem.model_error),
+            symmetry=symmetry_of(problem, target, best, float(spread[np.unique(faces)].mean())),
         )
 
 

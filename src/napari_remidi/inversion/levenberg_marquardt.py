@@ -137,17 +137,11 @@ def objective(problem: Problem, target: Target, point: Point) -> float:
     return float((target.residual(point.signal) ** 2).sum() + prior)
 
 
-def curvature(problem: Problem, target: Target, point: Point) -> tuple[Floats, Floats]:
-    """Gauss-Newton Hessian (P, P) and gradient (P,) of half the objective."""
-    local = _Local.at(problem, target, point)
-    return local.hessian, local.gradient
-
-
 def descend(problem: Problem, target: Target, start: Point, iterations: int) -> Iterator[Step]:
     """Yield every iteration; the last one's `stop` is "converged", "no progress" or "budget"."""
     point, damping, growth = start, START_DAMPING, 2.0
     value = objective(problem, target, point)
-    local = _Local.at(problem, target, point)
+    local = Local.at(problem, target, point)
     bending, believed = np.zeros_like(local.hessian), 0.0
     for iteration in range(1, iterations + 1):
         used = damping
@@ -174,13 +168,21 @@ def descend(problem: Problem, target: Target, start: Point, iterations: int) -> 
         if stop:
             return
         if accepted:
-            before, local = local, _Local.at(problem, target, point)
+            before, local = local, Local.at(problem, target, point)
             bending = _bent(bending, before, local, step)
 
 
 @dataclass(frozen=True, eq=False)
-class _Local:
-    """The objective's first-order model at a point."""
+class Local:
+    """The objective's first-order model at a point.
+
+    Attributes
+    ----------
+    jacobian : (M + series, P) of the residual
+    residual : (M + series,) in units of the noise
+    hessian : (P, P) Gauss-Newton, of half the objective
+    gradient : (P,) of half the objective
+    """
 
     jacobian: Floats
     residual: Floats
@@ -188,7 +190,8 @@ class _Local:
     gradient: Floats
 
     @classmethod
-    def at(cls, problem: Problem, target: Target, point: Point) -> "_Local":
+    def at(cls, problem: Problem, target: Target, point: Point) -> "Local":
+        """Linearise a problem."""
         jacobian = target.weighted(point.signal, problem.jacobian(point))
         residual = target.residual(point.signal)
         hessian = jacobian.T @ jacobian + np.diag(problem.precision)
@@ -196,7 +199,7 @@ class _Local:
         return cls(jacobian, residual, hessian, gradient)
 
 
-def _step(local: _Local, bending: Floats, damping: float) -> tuple[Floats, float]:
+def _step(local: Local, bending: Floats, damping: float) -> tuple[Floats, float]:
     """The damped step, and by how much it should lower the objective."""
     scale = np.sqrt(np.diag(local.hessian))
     values, vectors = np.linalg.eigh((local.hessian + bending) / np.outer(scale, scale))
@@ -207,7 +210,7 @@ def _step(local: _Local, bending: Floats, damping: float) -> tuple[Floats, float
     return vectors @ moved / scale, promised
 
 
-def _bent(bending: Floats, before: _Local, after: _Local, step: Floats) -> Floats:
+def _bent(bending: Floats, before: Local, after: Local, step: Floats) -> Floats:
     """Second-order part of the Hessian, Σ r ∇²r, learnt from a step (Dennis, Gay and Welsch 1981).
 
     A bend or wave that is nearly straight changes the signal by its square: Gauss-Newton sees no curvature there,

@@ -47,7 +47,7 @@ class Search:
         self._fraction = 0.25
 
     def tournament(self, candidates: list[Point]) -> Iterator[Iterate]:
-        """Let candidates of the coarse problem descend, refine the winners in the full one, and keep the best of all."""
+        """Let candidates of the coarse problem descend, refine the winners in the full one, keep the best of all."""
         rough = replace(self.target, noise_sd=float(np.hypot(self.target.noise_sd, COARSE_SD)))
         runs = []
         for point in candidates:
@@ -61,10 +61,10 @@ class Search:
             runs = runs[: max(REFINED, len(runs) // 2)]
         for run in runs[:REFINED]:
             assert run.last is not None
-            point = self.problem.point(run.last.point.parameters, run.last.point.rotation)
+            start = self.problem.point(run.last.point.parameters, run.last.point.rotation)
             last = None
-            if point is not None:
-                for last in self._refined(point):
+            if start is not None:
+                for last in self._refined(start):
                     yield self._iterate("refining", last, run.number)
             if last is not None:
                 self._keep(last)

@@ -56,10 +56,8 @@ class Solution:
     covariance : (P, P) of latent, rotation vector and the rest
     vertex_sd : (n,) µm
     radii : (S,) µm, equivalent radius along the axis (with open ends: of the middle half, where the spins are)
-    radius_sd : µm, posterior standard deviation of their mean
-    length : µm, along the axis
     history : one dict per iteration: start, iteration, objective, chi2_per_dof, damping, accepted
-    chi2_per_dof : misfit in units of the noise
+    chi2_per_dof : misfit in units of the noise; about one by itself where the noise is estimated from the residual
     variance_explained : 1 − Σ(y − S)² / Σ(y − ȳ)²
     noise_sd, noise_source : the noise of S/S0 used, and where it came from
     iterations : accepted and refused steps, all starts together
@@ -67,6 +65,9 @@ class Solution:
     seconds : wall time
     settings : `Settings.to_dict()`
     device : where it ran
+    quantities : name -> {"value", "sd", "low", "high", "unit"}, see `samples.with_intervals`
+    fit : the tests of the fit, see `fit.goodness_of_fit`
+    symmetry : how the shape is symmetric, in words, or None
     """
 
     points: Floats
@@ -81,8 +82,6 @@ class Solution:
     covariance: Floats
     vertex_sd: Floats
     radii: Floats
-    radius_sd: float
-    length: float
     history: tuple[dict[str, Any], ...]
     chi2_per_dof: float
     variance_explained: float
@@ -93,3 +92,6 @@ class Solution:
     seconds: float
     settings: dict[str, Any]
     device: str
+    quantities: dict[str, dict[str, Any]]
+    fit: dict[str, Any]
+    symmetry: str | None

@@ -17,7 +17,6 @@ from napari_remidi.physics.mesh import signed_volumes
 from napari_remidi.physics.reduction.modes import modes_in_basis
 from napari_remidi.physics.reduction.reduced import ReducedModel, ReducedTangents, reduced_model, reduced_tangents
 from napari_remidi.shapes.quality import is_folded
-from napari_remidi.shapes.spectral import placed
 
 if TYPE_CHECKING:
     from napari_remidi.shapes import Prior
@@ -111,9 +110,7 @@ class Shape:
     def velocities(self) -> Tensor:
         """Derivative of the nodes with respect to the latent, (d, n, 3) float32."""
         latent = torch.as_tensor(self.latent, dtype=torch.float32, device=self.points.device)
-        prior = self.template.prior
-        moves = torch.func.jacfwd(prior.decode_sections)(latent)  # linear in them, nodes follow
-        return placed(moves.movedim(-1, 0), prior.tube)
+        return self.template.prior.velocities(latent)
 
     @cached_property
     def tangents(self) -> ReducedTangents:

@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_remidi.errors import InputError, OutputError
+from napari_remidi.errors import InputError, OutputError, PriorError
 from napari_remidi.files import write_whole
 from napari_remidi.inversion import Solution
 from napari_remidi.results.surfaces import MESHES, save_surface
+from napari_remidi.results.words import warning_of
 from napari_remidi.scan import Protocol
 
 if TYPE_CHECKING:
     import trimesh
+
+    from napari_remidi.shapes import Prior
 
 Floats = NDArray[np.float64]
 SUFFIXES = (*MESHES, ".json", ".npz")
@@ -125,6 +128,36 @@ class Axon:
         )
         return replace(self, solution=mirrored)
 
+    def samples(self, count: int = 20, seed: int = 0, prior: "Prior | None" = None) -> "list[trimesh.Trimesh]":
+        """Surfaces drawn from the posterior of shape and orientation, in world axes, µm, each centred.
+
+        What folds is drawn again; there are fewer than `count` where nearly everything does. `prior` is loaded by its
+        name in `parameters` if not given.
+
+        Raises
+        ------
+        PriorError
+            Where the prior cannot be loaded, or is not the one that made this axon.
+        """
+        import trimesh
+
+        from napari_remidi.inversion.rotation import turned
+        from napari_remidi.inversion.samples import posterior_samples
+        from napari_remidi.shapes import Prior
+
+        prior = prior or Prior.load(self.parameters["prior"])
+        if (prior.latent_dim, len(prior.tetrahedra)) != (len(self.latent), len(self.tetrahedra)):
+            raise PriorError(
+                f"prior {prior.name!r} has {prior.latent_dim} latent dimensions, this axon {len(self.latent)}: "
+                "give the prior that made it"
+            )
+        bodies, turns = posterior_samples(prior, self.latent, self.solution.covariance, count, seed)
+        faces = np.searchsorted(self.surface_nodes, self.faces)
+        return [
+            trimesh.Trimesh((body @ turned(self.solution.rotation, turn).T)[self.surface_nodes], faces, process=False)
+            for body, turn in zip(bodies, turns, strict=True)
+        ]
+
     def with_truth(self, truth: "trimesh.Trimesh") -> "Axon":
         """The same axon, with its distance to the true surface."""
         from napari_remidi.results.metrics import chamfer
@@ -134,8 +167,7 @@ class Axon:
     def report(self) -> dict[str, Any]:
         """Everything but the mesh, in plain values: what report.json holds."""
         solution = self.solution
-        radii = solution.radii
-        surface = self.surface
+        found = {name: _rounded(quantity) for name, quantity in solution.quantities.items()}
         return {
             "chamfer_um": None if self.chamfer_um is None else round(self.chamfer_um, 4),
             "chi2_per_dof": round(solution.chi2_per_dof, 4),
@@ -148,20 +180,25 @@ class Axon:
             "fractions": {name: round(share, 4) for name, share in self.fractions.items()},
             "compartments": {name: round(value, 4) for name, value in solution.compartments.items()},
             "radius_um": {
-                "mean": round(float(radii.mean()), 4),
-                "sd": round(solution.radius_sd, 4),
-                "along_axis_sd": round(float(radii.std()), 4),
-                "min": round(float(radii.min()), 4),
-                "max": round(float(radii.max()), 4),
+                "mean": found["radius_mean"]["value"],
+                "sd": found["radius_mean"]["sd"],
+                "along_axis_sd": round(float(solution.radii.std()), 4),
+                "min": found["radius_min"]["value"],
+                "max": found["radius_max"]["value"],
             },
-            "length_um": round(solution.length, 3),
-            "volume_um3": round(float(surface.volume), 3),
+            "length_um": found["length"]["value"],
+            "volume_um3": found["volume"]["value"],
             "surface_sd_um": {
                 "mean": round(float(self.surface_sd.mean()), 4),
                 "max": round(float(self.surface_sd.max()), 4),
             },
             "direction": [round(float(x), 5) for x in solution.rotation[:, 2]],
             "latent": [round(float(x), 5) for x in self.latent],
+            "quantities": found,
+            "explained": solution.fit["explained"],
+            "warning": warning_of(solution.fit, self.parameters),
+            "fit": _rounded(solution.fit),
+            "symmetry": solution.symmetry,
             "twin": "the mirror image through the centre has the same signal",
             "timing_source": self.protocol.timing_source,
             "parameters": self.parameters,
@@ -217,6 +254,11 @@ class Axon:
             "chamfer_um": self.chamfer_um,
         }
         return {**arrays, "measured": self.measured, "record": np.array(json.dumps(record))}
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+    """Numbers to six digits."""
+    return {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in values.items()}
 
 
 def versions() -> dict[str, str]:

@@ -1,5 +1,7 @@
-"""The noise of one voxel's signal, as far as smoothness over directions tells: spherical harmonics, by dipy."""
+"""What of a voxel's signal is smooth, and what is noise: spherical harmonics of direction, by dipy."""
 
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +11,7 @@ if TYPE_CHECKING:
     from napari_remidi.scan.protocol import Protocol
 
 HIGHEST_ORDER = 8
+RANK = 1e-6  # of the largest singular value: a smaller one counts as zero
 
 
 def noise_of(signal: ArrayLike, protocol: "Protocol") -> float | None:
@@ -36,6 +39,37 @@ def noise_of(signal: ArrayLike, protocol: "Protocol") -> float | None:
         squares += float((residual**2).sum())
         spare += len(rows) - int(np.linalg.matrix_rank(basis))
     return float(np.sqrt(squares / spare)) if spare >= 5 else None
+
+
+def smooth_part(values: ArrayLike, protocol: "Protocol") -> tuple[NDArray[np.float64], int]:
+    """Projection on smooth functions of direction and b, and how many of these there are.
+
+    For every timing (or form of waveform) apart: the mean of every shell, and even spherical harmonics times 1 and b,
+    or times 1 where there is but one shell, with at most half as many coefficients as measurements, up to order eight.
+
+    Parameters
+    ----------
+    values : (M, ...), one row for each of the protocol's measurements
+
+    Returns
+    -------
+    (M, ...), zero at b = 0, and the rank of the projection
+    """
+    values = np.asarray(values, dtype=np.float64)
+    smooth, rank = np.zeros_like(values), 0
+    alike = attrgetter("delta", "Delta", "te", "waveform")
+    for _, group in groupby(protocol.shells, key=lambda shell: str(alike(shell))):
+        shells = tuple(group)
+        rows = np.concatenate([shell.indices for shell in shells])
+        powers = np.vander(protocol.bvals[rows] / protocol.bvals[rows].max(), min(len(shells), 2))
+        harmonics = _harmonics(protocol.bvecs[rows], _order(len(rows) // powers.shape[1]))
+        products = (powers[:, :, None] * harmonics[:, None, :]).reshape(len(rows), -1)
+        means = np.repeat(np.eye(len(shells)), [len(shell.indices) for shell in shells], axis=0)
+        left, size, _ = np.linalg.svd(np.hstack([means, products]), full_matrices=False)
+        span = left[:, size > RANK * size[0]]
+        smooth[rows] = np.tensordot(span, np.tensordot(span.T, values[rows], 1), 1)
+        rank += span.shape[1]
+    return smooth, rank
 
 
 def _order(directions: int) -> int:

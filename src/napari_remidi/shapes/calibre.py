@@ -1,40 +1,59 @@
-"""How thick an axon is: the equivalent radius of every section of a tube."""
+"""How long and how thick an axon is: the line through the centres of a tube's sections, and their areas.
+
+Every function takes the nodes of one tube, (n, 3) µm, or of many, (..., n, 3).
+"""
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import savgol_filter
 
 from napari_remidi.shapes.tube import Tube
 
 Floats = NDArray[np.float64]
+NEAR = 4  # a direction is that of a cubic through this fraction, 1/NEAR, of the centres
+
+
+def section_centres(points: Floats, tube: Tube) -> Floats:
+    """Centre of every section, (..., layers, 3) µm: the axis."""
+    return points[..., :: len(tube.section), :]
 
 
 def section_radii(points: Floats, tube: Tube) -> Floats:
-    """Radius of the circle with a section's area, for every layer, (layers,) µm."""
-    offsets, scale = _rim(points, tube)
-    return np.sqrt((offsets**2).sum(axis=2).mean(axis=1)) / scale
+    """Radius of the circle with a section's area, (..., layers) µm.
+
+    The area is that of the rim seen along the axis: a slanted section is cut upright, so that π Σ r² ds is the volume.
+    """
+    across = directions(section_centres(points, tube))
+    return np.sqrt(np.abs(np.einsum("...sx,...sx->...s", section_areas(points, tube), across)) / np.pi)
 
 
-def section_radius_changes(points: Floats, velocities: Floats, tube: Tube) -> Floats:
-    """Derivative of `section_radii` when the nodes move, (P, n, 3) -> (P, layers)."""
-    offsets, scale = _rim(points, tube)
-    moves = np.stack([_rim(velocity, tube)[0] for velocity in velocities])
-    radii = np.sqrt((offsets**2).sum(axis=2).mean(axis=1))
-    return (moves * offsets).sum(axis=3).mean(axis=2) / radii / scale
+def section_areas(points: Floats, tube: Tube) -> Floats:
+    """Area of every section's rim as a vector along its normal, (..., layers, 3) µm²."""
+    offsets = section_rims(points, tube) - section_centres(points, tube)[..., None, :]
+    return np.asarray(np.cross(offsets, np.roll(offsets, -1, axis=-2)).sum(axis=-2) / 2)
 
 
-def axis_length(points: Floats, tube: Tube) -> float:
-    """Length of the line through the sections' centres, µm."""
-    centres = points.reshape(tube.layers, len(tube.section), 3)[:, 0]
-    return float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum())
+def section_rims(points: Floats, tube: Tube) -> Floats:
+    """Nodes of the wall, (..., layers, rim, 3) µm."""
+    layers = points.reshape(*points.shape[:-2], tube.layers, len(tube.section), 3)
+    return layers[..., tube.section[:, 0] > tube.section[:, 0].max() - 1e-9, :]
 
 
-def middle_half(layers: int) -> slice:
-    """The layers that an open axon's spins start in or reach."""
-    return slice(layers // 4, layers - layers // 4)
+def axis_length(points: Floats, tube: Tube) -> Floats:
+    """Length of the axis, (...) µm."""
+    return np.asarray(np.linalg.norm(np.diff(section_centres(points, tube), axis=-2), axis=-1).sum(axis=-1))
 
 
-def _rim(points: Floats, tube: Tube) -> tuple[Floats, float]:
-    layers = points.reshape(tube.layers, len(tube.section), 3)
-    outermost = tube.section[:, 0].max()
-    rim = np.flatnonzero(tube.section[:, 0] > outermost - 1e-9)
-    return layers[:, rim] - layers[:, :1], float(outermost)
+def directions(axis: Floats) -> Floats:
+    """Unit tangents of an axis, (..., S, 3): those of cubics through some of its points by least squares.
+
+    One point that is out of place hardly turns them (Savitzky and Golay, Anal. Chem. 36:1627, 1964).
+    """
+    window = max(5, axis.shape[-2] // NEAR | 1)
+    tangents = savgol_filter(axis, window, 3, deriv=1, axis=-2)
+    return np.asarray(tangents / np.linalg.norm(tangents, axis=-1, keepdims=True))
+
+
+def measured_sections(tube: Tube, ends: str) -> slice:
+    """The sections that count: all with closed ends, the middle half with open ones, where the spins are."""
+    return slice(0, tube.layers) if ends == "closed" else slice(tube.layers // 4, tube.layers - tube.layers // 4)

@@ -102,6 +102,11 @@ class Prior:
         network = self._networks(latent.dtype, latent.device)
         return self.basis.sections(network.decode(latent), self.tube.layers)
 
+    def velocities(self, latent: Tensor) -> Tensor:
+        """Derivative of the nodes with respect to a latent, (d,) -> (d, n, 3) µm."""
+        moves = torch.func.jacfwd(self.decode_sections)(latent)  # nodes are linear in sections
+        return placed(moves.movedim(-1, 0), self.tube)
+
     def nodes(self, latent: ArrayLike) -> Floats:
         """Nodes of a latent, (d,) -> (n, 3) µm, whether they fold or not."""
         with torch.no_grad():
@@ -148,7 +153,7 @@ class Prior:
         """
         gaussian = self._networks(torch.float64, torch.device("cpu")).gaussian
         z, dz = (torch.as_tensor(np.asarray(x, dtype=np.float64)) for x in (latent, step))
-        x, dx = torch.func.jvp(gaussian.inverse, (z,), (dz,))
+        x, dx = torch.func.jvp(gaussian.inverse, (z,), (dz,), has_aux=False)[:2]
         return np.asarray(gaussian(x + dx).numpy())
 
     @cached_property

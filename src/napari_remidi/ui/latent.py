@@ -89,7 +89,8 @@ class Latent:
             return Decoded(None, True, np.nan, np.array([np.nan]))
         folds = is_folded(points, prior.tetrahedra)
         tube = prior.tube
-        return Decoded(Shape(points, prior.boundary), folds, axis_length(points, tube), section_radii(points, tube))
+        length, radii = float(axis_length(points, tube)), section_radii(points, tube)
+        return Decoded(Shape(points, prior.boundary), folds, length, radii)
 
 
 def figures(latent: Latent, decoded: Decoded) -> list[tuple[str, str]]:

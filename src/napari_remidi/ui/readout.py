@@ -6,7 +6,8 @@ from typing import Any
 from magicgui.widgets import ProgressBar, PushButton
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from napari_remidi.ui.form import note, row, say
+from napari_remidi.results.words import fit_words, quantity_lines, sentence
+from napari_remidi.ui.form import emphasise, note, row, say
 from napari_remidi.ui.layers import Voxel
 from napari_remidi.ui.status import Phase, Status
 
@@ -31,6 +32,8 @@ class Readout(QWidget):
         self.message = note(" ")
         self.results = QLabel()
         self.results.setWordWrap(True)
+        self.warning = note()
+        emphasise(self.warning, True)
         self.twin_note = note()
         self.twin = PushButton(text="Show twin", tooltip="Draw the mirrored axon in the microscope.")
         self.twin.native.setCheckable(True)
@@ -42,7 +45,7 @@ class Readout(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
         layout.addWidget(row(self.reconstruct.native, self.cancel.native, stretch=(2, 1)))
-        for part in (self.bar.native, self.message, self.results, self.twin_note):
+        for part in (self.bar.native, self.message, self.warning, self.results, self.twin_note):
             layout.addWidget(part)
         layout.addWidget(row(self.twin.native, self.save.native, stretch=(1, 1)))
 
@@ -62,7 +65,9 @@ class Readout(QWidget):
             lines.insert(0, ("Axon in voxel", ", ".join(map(str, voxel))))
         self.results.setText(table(lines))
         self.results.setVisible(bool(lines))
-        say(self.twin_note, TWIN_NOTE if lines else "")
+        say(self.warning, sentence((report or {}).get("warning")))
+        symmetry = sentence((report or {}).get("symmetry"))
+        say(self.twin_note, f"{TWIN_NOTE} {symmetry}".strip() if lines else "")
         for button in (self.twin, self.save):
             button.visible = bool(lines)
 
@@ -80,12 +85,11 @@ def summary(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines = []
     if report.get("chi2_per_dof") is not None:
         lines.append(("χ² per degree of freedom", f"{report['chi2_per_dof']:.2f}"))
+    if "explained" in report:
+        lines.append(("Fit test", fit_words(report)))
     if report.get("variance_explained") is not None:
         lines.append(("Variance explained", f"{100 * report['variance_explained']:.2f} %"))
-    radius = report.get("radius_um") or {}
-    if radius.get("mean") is not None:
-        spread = f" ± {radius['sd']:.2f}" if radius.get("sd") is not None else ""
-        lines.append(("Radius", f"{radius['mean']:.2f}{spread} µm"))
+    lines += quantity_lines(report)
     fractions = {name: share for name, share in (report.get("fractions") or {}).items() if share}
     if len(fractions) > 1:
         lines.append(("Fractions", ", ".join(f"{name} {share:.2f}" for name, share in fractions.items())))

@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from napari_remidi.inversion.cell import CellProblem
 from napari_remidi.inversion.design.parts import Rest, without_shells, without_timings
-from napari_remidi.inversion.design.quantities import measured_layers, quantities_of, quantity_changes
+from napari_remidi.inversion.design.quantities import quantities_of, quantity_changes
 from napari_remidi.inversion.levenberg_marquardt import Point, Target
 from napari_remidi.inversion.noise import rician_mean
 from napari_remidi.inversion.posterior import posterior_covariance, vertex_sd
+from napari_remidi.shapes.calibre import measured_sections
 
 Floats = NDArray[np.float64]
 ORIENTATION_VARIANCE = (np.pi**2 / 3 + 2) / 3  # rad², of each component of a uniformly random rotation's vector
@@ -42,7 +43,7 @@ class ExpectedErrors:
         self.precision[problem.turn] = 1 / ORIENTATION_VARIANCE
         self.whole = Rest.without(problem.protocol, "nothing", [])
         self.timings, self.shells = without_timings(problem.protocol), without_shells(problem.protocol)
-        layer = np.arange(prior.tube.layers)[measured_layers(prior.tube, prior.ends)]
+        layer = np.arange(prior.tube.layers)[measured_sections(prior.tube, prior.ends)]
         on_surface = np.unique(prior.boundary)
         self.surface = on_surface[np.isin(on_surface // len(prior.tube.section), layer)]
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_remidi.shapes.calibre import axis_length, middle_half, section_radii
+from napari_remidi.shapes.calibre import axis_length, measured_sections, section_radii
 from napari_remidi.shapes.tube import Tube
 
 Floats = NDArray[np.float64]
@@ -36,7 +36,7 @@ def quantities_of(points: Floats, tube: Tube, ends: str) -> dict[str, float]:
     tube : whose nodes they are
     ends : "closed", or "open" for the middle half alone, where the spins are
     """
-    along = measured_layers(tube, ends)
+    along = measured_sections(tube, ends)
     radii = section_radii(points, tube)[along]
     axis = points[:: len(tube.section)][along]
     found = {
@@ -47,7 +47,7 @@ def quantities_of(points: Floats, tube: Tube, ends: str) -> dict[str, float]:
         "beads": 100 * np.sqrt(2) * _without_line(np.log(radii)).std(),
     }
     if ends == "closed":
-        found["length"] = axis_length(points, tube)
+        found["length"] = float(axis_length(points, tube))
     return {name: float(value) for name, value in found.items()}
 
 
@@ -58,11 +58,6 @@ def quantity_changes(points: Floats, velocities: Floats, tube: Tube, ends: str) 
         return np.array([list(quantities_of(points + step * velocity, tube, ends).values()) for velocity in velocities])
 
     return (moved(STEP) - moved(-STEP)).T / (2 * STEP)
-
-
-def measured_layers(tube: Tube, ends: str) -> slice:
-    """The sections that count: all of a closed axon's, the middle half of an open one's."""
-    return slice(0, tube.layers) if ends == "closed" else middle_half(tube.layers)
 
 
 def _end_tangent(axis: Floats) -> Floats:

@@ -1,0 +1,89 @@
+"""Shapes drawn from the posterior, and what they say about an axon's quantities.
+
+Where latents are hardly known, a decoder is far from linear within their standard deviation, and draws of them decode
+to shapes that a signal excludes. So nodes move along their derivatives, as for their standard deviations: what the
+signal determines stays determined.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_remidi.shapes.quality import is_folded
+from napari_remidi.shapes.quantities import UNITS, quantities
+
+if TYPE_CHECKING:
+    from napari_remidi.shapes import Prior
+
+Floats = NDArray[np.float64]
+COUNT = 200
+ROUNDS = 5  # of draws, until enough of them do not fold
+FEWEST = 50  # samples that an interval needs
+INTERVAL = 0.90
+LEAST = {"tortuosity": 1.0}  # of a quantity; the others are zero or more
+
+
+def posterior_samples(
+    prior: "Prior", latent: Floats, covariance: Floats, count: int = COUNT, seed: int = 0
+) -> tuple[Floats, Floats]:
+    """Draws of shape and orientation from a posterior, to first order in the latent.
+
+    Parameters
+    ----------
+    prior : Prior
+    latent : (d,), the mean; that of the rotation vector is zero
+    covariance : (P, P) of latent, rotation vector and the rest
+    count, seed : how many, and of the draws
+
+    Returns
+    -------
+    points, turns
+        (B, n, 3) µm in the body's frame, centred on the node mean, and (B, 3) rad. What folds is dropped and drawn
+        again; B is less than `count` where nearly everything does.
+    """
+    size = len(latent)
+    body = prior.nodes(latent)
+    moves = prior.velocities(torch.as_tensor(latent, dtype=torch.float32)).double().numpy()
+    centred = [nodes - nodes.mean(axis=-2, keepdims=True) for nodes in (body, moves)]
+    rng = np.random.default_rng(seed)
+    points: list[Floats] = []
+    turns: list[Floats] = []
+    for _ in range(ROUNDS):
+        draws = rng.multivariate_normal(np.zeros(size + 3), covariance[: size + 3, : size + 3], count, method="eigh")
+        shapes = centred[0] + np.tensordot(draws[:, :size], centred[1], 1)
+        for shape, turn in zip(shapes, draws[:, size:], strict=True):
+            if len(points) < count and not is_folded(shape, prior.tetrahedra):
+                points.append(shape)
+                turns.append(turn)
+        if len(points) == count:
+            break
+    return np.array(points).reshape(-1, *body.shape), np.array(turns).reshape(-1, 3)
+
+
+def with_intervals(
+    prior: "Prior", points: Floats, latent: Floats, covariance: Floats, seed: int = 0
+) -> dict[str, dict[str, Any]]:
+    """Quantities of a shape, (n, 3) µm, with the spread that its posterior gives them.
+
+    Returns
+    -------
+    name -> {"value", "sd", "low", "high", "unit"}
+        `value` is that of the shape itself; 90 % of the samples are no farther from it than `low` and `high`, which
+        stop at what is possible. (Quantiles of the samples would lie beside the value: whatever moves a straight,
+        smooth axon adds bends, beads and length.) `sd` is the samples' own. None where the posterior is so wide that
+        nearly every draw folds.
+    """
+    samples, _ = posterior_samples(prior, latent, covariance, seed=seed)
+    values = quantities(points, prior.tube, prior.ends)
+    drawn = quantities(samples, prior.tube, prior.ends) if len(samples) >= FEWEST else {}
+    found = {}
+    for name, unit in UNITS.items():
+        value, sd, low, high = float(values[name]), None, None, None
+        if name in drawn:
+            sd = float(drawn[name].std())
+            reach = float(np.quantile(np.abs(drawn[name] - value), INTERVAL))
+            low, high = max(value - reach, LEAST.get(name, 0.0)), value + reach
+        found[name] = {"value": value, "sd": sd, "low": low, "high": high, "unit": unit}
+    return found
