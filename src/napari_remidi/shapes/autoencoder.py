@@ -72,8 +72,8 @@ class SpectralAutoEncoder(nn.Module):
         """Coefficients of a latent before it is made Gaussian."""
         x = (raw * self.spread) @ self.axes.T + self.spread[0] * self.decoder(raw)
         change = x / self.scale
-        reach = torch.where(change < 0, *self.reach)
-        return change * limited(change.abs(), reach) + self.mean
+        below, above = self.reach
+        return change * limited(change.abs(), torch.where(change < 0, below, above)) + self.mean
 
 
 class _Nothing(nn.Module):

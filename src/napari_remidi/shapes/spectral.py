@@ -133,8 +133,8 @@ def limited(size: Tensor, limit: Tensor | float) -> Tensor:
 def _sharpest(bend: Tensor, slant: Tensor, radius: Tensor, length: Tensor) -> Tensor:
     """The largest share of a section's radius at which it meets its neighbours, smoothly, (..., 1).
 
-    From angles (2, ..., layers), radii (..., layers) and the length (..., 1). Straightening an axon lowers it at least in
-    proportion: sections turn less and stand more upright.
+    From angles (2, ..., layers), radii (..., layers) and the length (..., 1). Straightening an axon lowers it at least
+    in proportion: sections turn less and stand more upright.
     """
     tangent, normal = _directions(bend), _directions(_within(bend - slant, FURTHEST_TURN))
     step = (tangent[..., 1:, :] + tangent[..., :-1, :]) / 2 * (length / (radius.shape[-1] - 1))[..., None]
