@@ -153,8 +153,8 @@ class Prior:
         """
         gaussian = self._networks(torch.float64, torch.device("cpu")).gaussian
         z, dz = (torch.as_tensor(np.asarray(x, dtype=np.float64)) for x in (latent, step))
-        x, dx = torch.func.jvp(gaussian.inverse, (z,), (dz,), has_aux=False)[:2]
-        return np.asarray(gaussian(x + dx).numpy())
+        straight = torch.func.jvp(gaussian.inverse, (z,), (dz,))
+        return np.asarray(gaussian(straight[0] + straight[1]).numpy())
 
     @cached_property
     def content_hash(self) -> str:
