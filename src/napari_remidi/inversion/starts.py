@@ -3,7 +3,9 @@ orientations.
 
 Every example's signal is needed in any orientation. On one shell it is a smooth, even function on the sphere, so a
 homogeneous polynomial of degree eight (the span of the even spherical harmonics up to eight) holds it, and turning
-the cell is evaluating that polynomial in turned directions: one matrix product for all examples.
+the cell is evaluating that polynomial in turned directions: one matrix product for all examples. All are held in the
+frame of their own diffusion tensor, because that is what the measured one can be laid on: an axon bent to a U
+diffuses farthest across the line between its ends.
 """
 
 from collections.abc import Iterator
@@ -28,6 +30,7 @@ Floats = NDArray[np.float64]
 COARSE_MODES, COARSE_BASIS = 32, 80
 DIRECTIONS = 80  # on a half sphere, for the 45 coefficients of degree eight
 SHELLS = 6  # of a protocol that has more
+LEAST_SIGNAL = 1e-3  # of S0: what is less counts as that in a logarithm
 EXPONENTS = np.array([(a, b, 8 - a - b) for a in range(9) for b in range(9 - a)])
 
 
@@ -38,11 +41,13 @@ class StartLibrary:
     Attributes
     ----------
     latents : (E, d)
-    polynomials : (shells, 45, E)
+    frames : (E, 3, 3) from the tensor's frame, its principal direction +z, to the body's
+    polynomials : (shells, 45, E), in the tensor's frame
     rows : for each shell, the protocol's measurements that belong to it
     """
 
     latents: Floats
+    frames: Floats
     polynomials: NDArray[np.float32]
     rows: tuple[NDArray[np.int64], ...]
 
@@ -73,9 +78,11 @@ def build_library(
         if index % 8 == 7:
             yield (index + 1) / len(examples)
     at_nodes = np.array(signals).reshape(len(latents), len(shells), DIRECTIONS)
+    frames = np.array([tensor_frame(signal, directions) for signal in at_nodes[:, 0]])
     fit = np.linalg.pinv(monomials(directions))
-    polynomials = np.einsum("kd,esd->ske", fit, at_nodes).astype(np.float32)
-    yield StartLibrary(np.array(latents), polynomials, tuple(shell.indices for shell in shells))
+    turned = [fit @ monomials(directions @ frame.T) @ fit for frame in frames]
+    polynomials = np.einsum("ekd,esd->ske", turned, at_nodes).astype(np.float32)
+    yield StartLibrary(np.array(latents), frames, polynomials, tuple(shell.indices for shell in shells))
 
 
 def best_starts(
@@ -93,7 +100,20 @@ def best_starts(
         misfit += ((predicted - signal[rows, None].astype(np.float32)) ** 2).sum(axis=1)
     orientation = misfit.argmin(axis=0)
     order = np.argsort(misfit.min(axis=0))
-    return [(library.latents[example], rotations[orientation[example]]) for example in order[:count]]
+    return [
+        (library.latents[example], rotations[orientation[example]] @ library.frames[example].T)
+        for example in order[:count]
+    ]
+
+
+def tensor_frame(signal: Floats, directions: Floats) -> Floats:
+    """Principal axes, (3, 3), of the tensor of one shell's signal, (M,) in directions (M, 3): the columns x, y and, of
+    fastest diffusion, z.
+    """
+    products = np.einsum("mi,mj->mij", directions, directions).reshape(-1, 9)
+    tensor = np.linalg.lstsq(products, -np.log(np.maximum(signal, LEAST_SIGNAL)), rcond=None)[0].reshape(3, 3)
+    axes = np.linalg.eigh(tensor)[1]
+    return axes * np.linalg.det(axes)
 
 
 def monomials(directions: Floats) -> Floats:
