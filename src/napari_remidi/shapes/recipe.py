@@ -42,7 +42,7 @@ class Recipe:
     surfaces: str = ""
     seed: int = 0
     rings: int = 3
-    layers: int = 41
+    layers: int = 61
     sectors: int = 0
     bend: int = 14
     calibre: int = 49
