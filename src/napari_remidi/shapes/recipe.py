@@ -45,7 +45,7 @@ class Recipe:
     layers: int = 61
     sectors: int = 0
     bend: int = 14
-    calibre: int = 49
+    calibre: int = 57
     ellipse: int = 6
     slant: int = 14
     length: float = 0.0
