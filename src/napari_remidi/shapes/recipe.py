@@ -42,10 +42,10 @@ class Recipe:
     surfaces: str = ""
     seed: int = 0
     rings: int = 3
-    layers: int = 41
+    layers: int = 61
     sectors: int = 0
     bend: int = 14
-    calibre: int = 49
+    calibre: int = 57
     ellipse: int = 6
     slant: int = 14
     length: float = 0.0

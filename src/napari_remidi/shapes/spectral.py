@@ -23,6 +23,7 @@ FLATTEST = 0.8  # of an ellipse, half the logarithm of its axes' ratio
 SWING = 1.5  # of log radius from its mean along the axis: a neck is a fifth as wide
 STEEPEST = 1.5  # rad, the largest slant of a section
 MEETING = 0.9  # of the radius at which neighbouring sections meet, the largest radius
+WITHIN = 4  # points between layers, for what the mesh makes of the radius
 SHARP = 24  # a limit changes what is three quarters of it by a part in 20,000
 
 
@@ -80,17 +81,18 @@ class SpectralBasis:
         """
         a, b, calibre, cosine, sine, p, q, log_length = coefficients.split(self.parts, dim=-1)
         dtype, device = coefficients.dtype, coefficients.device
-        along = np.linspace(0, 1, layers)
 
-        def sampled(series: Tensor) -> Tensor:
-            basis = torch.as_tensor(_cosines(along, series.shape[-1]).T, dtype=dtype, device=device)
-            return series @ basis
+        def sampled(series: Tensor, samples: int = layers) -> Tensor:
+            basis = _cosines(np.linspace(0, 1, samples), series.shape[-1]).T
+            return series @ torch.as_tensor(basis, dtype=dtype, device=device)
 
         length = torch.exp(log_length) if self.length is None else torch.full_like(a[..., :1], self.length)
         cosine, sine = _within(torch.stack([sampled(cosine), sampled(sine)]), FLATTEST)
         size = torch.sqrt(cosine * cosine + sine * sine + 1e-12)
-        mean, swing = calibre[..., :1], sampled(calibre) - calibre[..., :1]
-        radius = torch.exp(mean + swing * limited(swing.abs(), SWING))
+        swing = sampled(calibre, WITHIN * (layers - 1) + 1) - calibre[..., :1]
+        area = torch.exp(2 * (calibre[..., :1] + swing * limited(swing.abs(), SWING)))
+        between = torch.as_tensor(_fit_between(layers).T, dtype=dtype, device=device)
+        radius = torch.maximum(area @ between, area[..., ::WITHIN] / 4).sqrt()
         bend, slant = torch.stack([sampled(a), sampled(b)]), torch.stack([sampled(p), sampled(q)])
         bend, slant = _within(bend, FURTHEST_TURN), _within(slant, STEEPEST)
         straighter = limited(_sharpest(bend, slant, radius * torch.exp(size), length), MEETING)
@@ -116,6 +118,18 @@ def placed(sections: Tensor, tube: Tube) -> Tensor:
 
 def _cosines(along: Floats, orders: int) -> Floats:
     return np.cos(np.pi * np.outer(along, np.arange(orders)))
+
+
+@lru_cache(maxsize=16)
+def _fit_between(layers: int) -> Floats:
+    """Values at layers of the piecewise linear function nearest to one known `WITHIN` times as finely, (layers, fine).
+
+    Its own values there would cut all beads off: a mesh straight between layers has less swing than what it samples.
+    """
+    fine = WITHIN * (layers - 1) + 1
+    hats = np.maximum(0, 1 - np.abs(np.arange(fine)[:, None] / WITHIN - np.arange(layers)))
+    weights = np.where(np.isin(np.arange(fine), (0, fine - 1)), 0.5, 1.0)[:, None] * hats
+    return np.asarray(np.linalg.solve(hats.T @ weights, weights.T), dtype=np.float64)
 
 
 @lru_cache(maxsize=16)
