@@ -153,3 +153,11 @@ def test_a_decoded_mesh_can_be_simulated(prior: Prior) -> None:
     signal = simulate(mesh, protocol, 2.0, ends="closed", device="cpu")
     assert signal[0] == pytest.approx(1, abs=1e-4)
     assert 0 < signal[1] < 1
+
+
+def test_a_step_of_a_latent_is_the_step_to_first_order() -> None:
+    prior = Prior.load("axon")
+    latent, step = 2 * prior.draws(2, seed=5)
+    np.testing.assert_allclose(prior.moved(latent, 0 * step), latent, atol=1e-6)
+    change = (prior.moved(latent, 1e-4 * step) - prior.moved(latent, -1e-4 * step)) / 2e-4
+    np.testing.assert_allclose(change, step, atol=1e-3)
