@@ -18,11 +18,12 @@ from napari_remidi.inversion.samples import with_intervals
 from napari_remidi.inversion.search import AnyProblem, Search
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.solution import Iterate, Solution
-from napari_remidi.inversion.starts import StartLibrary, best_starts, build_library
+from napari_remidi.inversion.starts import StartLibrary, best_starts, build_library, spread_shells
 from napari_remidi.inversion.symmetry import symmetry_of
 from napari_remidi.inversion.template import Template
 from napari_remidi.inversion.tissue import TissueProblem
 from napari_remidi.physics.devices import choose_device, memory_guard
+from napari_remidi.scan.normalisation import normalised_together
 from napari_remidi.scan.smooth import noise_of
 from napari_remidi.shapes.calibre import measured_sections, section_radii
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 LEAST_UNKNOWN_NOISE = 0.02  # assumed at first, or what smoothing removes if that is more; the residual replaces it
+COARSE_SHELLS = 9  # of a protocol that has more
 COARSE_MODES, COARSE_BASIS = {"closed": 32, "open": 60}, {"closed": 100, "open": 150}
 TOURNAMENTS = 2  # of starts, while the signal is not explained
 
@@ -65,6 +67,7 @@ class Inverter:
         self._library: StartLibrary | None = None
         self._problem: AnyProblem | None = None
         self._coarse: AnyProblem | None = None
+        self._coarse_rows = np.zeros(0, dtype=np.int64)
 
     def run(self, signal: Floats) -> Generator[Iterate, None, Solution]:
         """Invert one signal, (M,) S/S0: yields every iterate, returns the solution; closing the generator cancels.
@@ -93,12 +96,13 @@ class Inverter:
             template = Template.of(self.prior, self.device, self.settings.modes)
             coarse = Template.of(self.prior, self.device, COARSE_MODES[ends], COARSE_BASIS[ends])
             self._problem = kind(template, self.protocol, self.settings, self.device)
-            self._coarse = kind(coarse, self.protocol, self.settings, self.device)
+            rows = self._coarse_rows = coarse_rows(self.protocol)
+            self._coarse = kind(coarse, self.protocol.subset(rows), self.settings, self.device)
         if self.settings.model == "axon":
             yield from self._prepare()
         target = self._target(signal, self._problem.model_error)
         assert self._coarse is not None
-        search = Search(self._coarse, self._problem, target, self.prior, self.settings)
+        search = Search(self._coarse, self._coarse_rows, self._problem, target, self.prior, self.settings)
         candidates = self._candidates(signal, self._coarse)
         for first in range(0, len(candidates), self.settings.starts):
             yield from search.tournament(candidates[first : first + self.settings.starts])
@@ -130,7 +134,7 @@ class Inverter:
 
         axis = principal_direction(signal, self.protocol)
         if isinstance(problem, TissueProblem):
-            return problem.starts(signal, axis, self.settings.starts)
+            return problem.starts(signal[self._coarse_rows], axis, self.settings.starts)
         assert self._library is not None
         found = best_starts(self._library, signal, self.protocol, axis, TOURNAMENTS * self.settings.starts)
         points = []
@@ -210,10 +214,9 @@ def require_pulses(protocol: "Protocol") -> None:
         )
 
 
-def normalised_together(protocol: "Protocol") -> tuple[tuple[NDArray[np.int64], int], ...]:
-    """Weighted measurements of every series, and how many b = 0 measurements their S0 is the mean of."""
-    from napari_remidi.scan.normalisation import series_of
-
-    if not protocol.is_b0.any():
-        return ()
-    return tuple((rows[~protocol.is_b0[rows]], len(still)) for rows, still in series_of(protocol))
+def coarse_rows(protocol: "Protocol") -> NDArray[np.int64]:
+    """Measurements that starts compete with: those of some shells, and all without gradient."""
+    if len(protocol.shells) <= COARSE_SHELLS:
+        return np.arange(len(protocol))
+    chosen = [shell.indices for shell in spread_shells(protocol, COARSE_SHELLS)]
+    return np.sort(np.concatenate([np.flatnonzero(protocol.is_b0), *chosen]))

@@ -18,6 +18,7 @@ from napari_remidi.inversion.noise import rician_mean
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.solution import Iterate
 from napari_remidi.inversion.tissue import TissueProblem
+from napari_remidi.scan.normalisation import normalised_together
 
 if TYPE_CHECKING:
     from napari_remidi.shapes import Prior
@@ -36,9 +37,16 @@ class Search:
     """The starts of one signal, and the best point so far."""
 
     def __init__(
-        self, coarse: AnyProblem, problem: AnyProblem, target: Target, prior: "Prior", settings: Settings
+        self,
+        coarse: AnyProblem,
+        rows: NDArray[np.int64],
+        problem: AnyProblem,
+        target: Target,
+        prior: "Prior",
+        settings: Settings,
     ) -> None:
-        self.coarse, self.problem, self.target, self.prior, self.settings = coarse, problem, target, prior, settings
+        self.coarse, self.rows, self.problem, self.target = coarse, rows, problem, target
+        self.prior, self.settings = prior, settings
         self.best: Point | None = None
         self.best_objective = np.inf
         self.stop = "no progress"
@@ -48,7 +56,8 @@ class Search:
 
     def tournament(self, candidates: list[Point]) -> Iterator[Iterate]:
         """Let candidates of the coarse problem descend, refine the winners in the full one, keep the best of all."""
-        rough = replace(self.target, noise_sd=float(np.hypot(self.target.noise_sd, COARSE_SD)))
+        noise_sd = float(np.hypot(self.target.noise_sd, COARSE_SD))
+        rough = Target(self.target.signal[self.rows], noise_sd, normalised_together(self.coarse.protocol))
         runs = []
         for point in candidates:
             self._started += 1
@@ -56,7 +65,7 @@ class Search:
         for steps in ROUNDS:
             for run in runs:
                 for step in run.advance(steps):
-                    yield self._iterate("starting", step, run.number)
+                    yield self._iterate("starting", step, run.number, self.coarse, rough)
             runs = sorted((run for run in runs if run.last is not None), key=lambda run: run.objective)
             runs = runs[: max(REFINED, len(runs) // 2)]
         for run in runs[:REFINED]:
@@ -98,22 +107,22 @@ class Search:
         """Whether the best point's χ² is one that noise alone would give."""
         if self.best is None:
             return False
-        return self.chi2_per_dof(self.best) < 1 + UNLIKELY * np.sqrt(2 / self._degrees(self.best))
+        return self.chi2_per_dof(self.best) < 1 + UNLIKELY * np.sqrt(2 / _degrees(self.problem, self.best))
 
     def chi2_per_dof(self, point: Point, target: Target | None = None) -> float:
         """Misfit in units of the Rician standard deviation, per degree of freedom."""
-        return (target or self.target).chi2(point.signal, ~self.problem.protocol.is_b0) / self._degrees(point)
-
-    def _degrees(self, point: Point) -> int:
-        return max(int((~self.problem.protocol.is_b0).sum()) - len(point.parameters), 1)
+        return _chi2_per_dof(self.problem, point, target or self.target)
 
     def _keep(self, step: Step) -> None:
         if step.objective < self.best_objective:
             self.best, self.best_objective = step.point, step.objective
             self.stop = step.stop or "budget"
 
-    def _iterate(self, stage: str, step: Step, start: int) -> Iterate:
-        chi2 = self.chi2_per_dof(step.point)
+    def _iterate(
+        self, stage: str, step: Step, start: int, problem: AnyProblem | None = None, target: Target | None = None
+    ) -> Iterate:
+        problem, target = problem or self.problem, target or self.target
+        chi2 = _chi2_per_dof(problem, step.point, target)
         self.history.append(
             {
                 "start": start,
@@ -127,7 +136,7 @@ class Search:
         )
         expected = self.settings.starts * sum(ROUNDS) / 2 + 12
         self._fraction = min(0.99, max(self._fraction, 0.25 + 0.75 * len(self.history) / expected))
-        points = self.problem.shape_of(step.point).points.cpu().numpy() @ step.point.rotation.T
+        points = problem.shape_of(step.point).points.cpu().numpy() @ step.point.rotation.T
         count = max(self.settings.starts, start)
         what = f"start {start} of {count}" if stage == "starting" else "refining the best start"
         return Iterate(
@@ -139,9 +148,17 @@ class Search:
             n_starts=count,
             points=points,
             faces=np.asarray(self.prior.boundary),
-            signal=rician_mean(step.point.signal, self.target.noise_sd),
+            signal=rician_mean(step.point.signal, target.noise_sd) if problem is self.problem else None,
             chi2_per_dof=chi2,
         )
+
+
+def _degrees(problem: AnyProblem, point: Point) -> int:
+    return max(int((~problem.protocol.is_b0).sum()) - len(point.parameters), 1)
+
+
+def _chi2_per_dof(problem: AnyProblem, point: Point, target: Target) -> float:
+    return target.chi2(point.signal, ~problem.protocol.is_b0) / _degrees(problem, point)
 
 
 class _Run:

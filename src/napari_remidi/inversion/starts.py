@@ -24,6 +24,7 @@ from napari_remidi.physics.encoding.pulses import pulse_blocks
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
+    from napari_remidi.scan.shells import Shell
     from napari_remidi.shapes import Prior
 
 Floats = NDArray[np.float64]
@@ -58,7 +59,7 @@ def build_library(
     """Simulate the first `count` examples; yields the share done, and the library last."""
     from napari_remidi.scan import Protocol
 
-    shells = _spread(protocol)
+    shells = spread_shells(protocol, SHELLS)
     directions = half_sphere(DIRECTIONS)
     bvals, delta, Delta = (
         np.repeat(column, DIRECTIONS) for column in np.array([(s.bval, s.delta, s.Delta) for s in shells]).T
@@ -130,9 +131,9 @@ def half_sphere(count: int) -> Floats:
     return np.stack([sine * np.cos(azimuth), sine * np.sin(azimuth), z], axis=1)
 
 
-def _spread(protocol: "Protocol") -> list:
-    """At most `SHELLS` shells with enough directions, spread over b and timing."""
+def spread_shells(protocol: "Protocol", count: int) -> list["Shell"]:
+    """At most so many shells with enough directions, spread over b and timing."""
     shells = sorted((s for s in protocol.shells if len(s.indices) >= 3), key=lambda s: (s.bval, s.Delta))
-    if len(shells) <= SHELLS:
+    if len(shells) <= count:
         return shells
-    return [shells[i] for i in np.linspace(0, len(shells) - 1, SHELLS).round().astype(int)]
+    return [shells[i] for i in np.linspace(0, len(shells) - 1, count).round().astype(int)]

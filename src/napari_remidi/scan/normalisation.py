@@ -85,3 +85,10 @@ def _normalisers(keys: Floats, te: Floats, still: Rows, members: Rows) -> Rows:
         f"no b=0 volume has the echo time {own_te:g} ms of {len(members)} measurements (the nearest has {nearest:g} "
         "ms): S/S0 would hold T2 decay; add one, or correct the echo times"
     )
+
+
+def normalised_together(protocol: "Protocol") -> tuple[tuple[NDArray[np.int64], int], ...]:
+    """Weighted measurements of every series, and how many b = 0 measurements their S0 is the mean of."""
+    if not protocol.is_b0.any():
+        return ()
+    return tuple((rows[~protocol.is_b0[rows]], len(still)) for rows, still in series_of(protocol))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_remidi.inversion.inverter import normalised_together
+from napari_remidi.scan.normalisation import normalised_together
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
