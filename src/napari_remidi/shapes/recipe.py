@@ -132,7 +132,7 @@ class Recipe:
 RECIPES = {
     "axon": Recipe("axon"),
     "axon-open": Recipe(
-        "axon-open", "open", rings=2, layers=81, bend=24, calibre=41, ellipse=1, slant=1, length=100.0, latent=40,
+        "axon-open", "open", rings=2, layers=81, bend=24, calibre=41, ellipse=1, slant=1, length=100.0, latent=48,
         steps=20_000, modes=110, pod_shapes=100, pod_size=280,
     ),
 }  # fmt: skip
