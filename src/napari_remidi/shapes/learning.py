@@ -28,7 +28,8 @@ class Learner:
         self.basis = recipe.basis
         self.network = SpectralAutoEncoder(data.shape[1], recipe.latent, recipe.width)
         self.network.fit_linear(data, torch.as_tensor(self.basis.scale(), dtype=data.dtype))
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=recipe.rate, weight_decay=1e-4)
+        weights = list(self.network.parameters()) or [torch.zeros(0)]  # a linear basis has none
+        self.optimiser = torch.optim.AdamW(weights, lr=recipe.rate, weight_decay=1e-4)
 
     @property
     def steps(self) -> int:
