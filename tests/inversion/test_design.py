@@ -18,6 +18,7 @@ from napari_remidi.inversion.rotation import rotations_about
 from napari_remidi.inversion.template import Template
 from napari_remidi.scan import Protocol, Waveform, spread_directions
 from napari_remidi.shapes import Prior
+from napari_remidi.shapes.families import closed_axon
 from napari_remidi.shapes.tube import Tube
 
 CPU = torch.device("cpu")
@@ -203,7 +204,10 @@ def test_repeated_reconstructions_scatter_as_predicted(prior: Prior, protocol: P
     """
     repeats, noise_sd = 24, 0.02
     problem = problem_of(prior, protocol)
-    truth = point_of(problem, 0.5 * prior.exemplars[300])
+    # with a bend and beads: near none, neither is a linear function of the latent
+    axon = closed_axon(np.random.default_rng(1), "beaded", beads=3.0, bead_size=0.5, bend=60.0, radius=1.5, length=16.0)
+    coefficients = prior.basis.coefficients(axon.fields, np.log(axon.length))
+    truth = point_of(problem, prior.encode_coefficients(coefficients))
     errors = ExpectedErrors(problem, noise_sd)
     covariance = errors.covariance(truth, problem.jacobian(truth), errors.whole)
     information = np.linalg.inv(covariance) - np.diag(errors.precision)
