@@ -19,7 +19,7 @@ def test_a_report_becomes_a_few_lines():
         "iterations": 12,
     }
     assert summary(report) == [
-        ("χ² per degree of freedom", "1.03"),
+        ("χ²/dof", "1.03"),
         ("Fit test", "passed (p = 0.32)"),
         ("Variance explained", "99.81 %"),
         ("Radius", "2.01 (1.95 to 2.08) µm"),
@@ -32,7 +32,7 @@ def test_a_report_becomes_a_few_lines():
 
 def test_what_is_not_known_is_not_shown():
     names = [name for name, _ in summary({"chi2_per_dof": 1.0, "chamfer_um": None, "fractions": {"intra": 1.0}})]
-    assert names == ["χ² per degree of freedom"]
+    assert names == ["χ²/dof"]
 
 
 def test_a_warning_stands_out_and_a_symmetry_is_said(qtbot):

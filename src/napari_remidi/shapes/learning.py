@@ -28,7 +28,7 @@ class Learner:
         self.basis = recipe.basis
         self.network = SpectralAutoEncoder(data.shape[1], recipe.latent, recipe.width)
         self.network.fit_linear(data, torch.as_tensor(self.basis.scale(), dtype=data.dtype))
-        weights = list(self.network.parameters()) or [torch.zeros(0)]  # a linear basis has none
+        weights = list(self.network.parameters()) or [torch.nn.Parameter(torch.zeros(0))]  # a linear basis has none
         self.optimiser = torch.optim.AdamW(weights, lr=recipe.rate, weight_decay=1e-4)
 
     @property

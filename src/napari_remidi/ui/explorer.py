@@ -187,6 +187,8 @@ class PriorExplorer(Docked):
         action(self.latent)
         self.sliders.widen(self.latent.z)
         self.sliders.show_latent(self.latent.z)
+        self._draw()
+        self.stage.frame()
 
     def _set_out(self) -> None:
         assert self.latent is not None

@@ -84,7 +84,7 @@ def summary(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What a report says in a few lines: (name, value)."""
     lines = []
     if report.get("chi2_per_dof") is not None:
-        lines.append(("χ² per degree of freedom", f"{report['chi2_per_dof']:.2f}"))
+        lines.append(("χ²/dof", f"{report['chi2_per_dof']:.2f}"))
     if "explained" in report:
         lines.append(("Fit test", fit_words(report)))
     if report.get("variance_explained") is not None:

@@ -27,7 +27,7 @@ from napari_remidi.ui.style import Palette, stylesheet
 if TYPE_CHECKING:
     import napari
 
-WIDTH = 390
+WIDTH = 406  # of every field, and of the scroll bar beside them
 _SAVE_AS = "Mesh (*.ply *.stl *.obj *.glb);;Report (*.json);;Everything, reopenable (*.npz)"
 
 
