@@ -67,7 +67,8 @@ class Runs:
         axon = self.reconstructed(case)
         report, surface = axon.report(), truth.mesh.surface
         strict = chamfer(axon.surface, surface)
-        best = min(axon.history, key=lambda step: step["objective"])
+        refined = [step for step in axon.history if step["stage"] == "refining"]
+        best = min(refined, key=lambda step: step["objective"])
         return {
             "strict_um": strict,
             "any_rotation_um": min(strict, chamfer_any_rotation(axon.surface, surface)),
