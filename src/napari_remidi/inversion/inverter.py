@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 LEAST_UNKNOWN_NOISE = 0.02  # assumed at first, or what smoothing removes if that is more; the residual replaces it
-COARSE_SHELLS = 9  # of a protocol that has more
+COARSE_SHELLS, COARSE_LEAST = 9, 150  # of a protocol that has more, where they hold at least so many measurements
 COARSE_MODES, COARSE_BASIS = {"closed": 32, "open": 60}, {"closed": 100, "open": 150}
 TOURNAMENTS = 2  # of starts, while the signal is not explained
 
@@ -123,7 +123,8 @@ class Inverter:
     def _prepare(self) -> Iterator[Iterate]:
         if self._library is not None:
             return
-        for step in build_library(self.prior, self.protocol, self.settings, self.device):
+        assert self._coarse is not None
+        for step in build_library(self._coarse.template, self.protocol, self.settings, self.device):
             if isinstance(step, StartLibrary):
                 self._library = step
             else:
@@ -215,8 +216,8 @@ def require_pulses(protocol: "Protocol") -> None:
 
 
 def coarse_rows(protocol: "Protocol") -> NDArray[np.int64]:
-    """Measurements that starts compete with: those of some shells, and all without gradient."""
-    if len(protocol.shells) <= COARSE_SHELLS:
-        return np.arange(len(protocol))
+    """Measurements that starts compete with: those of some shells, if these are enough, and all without gradient."""
     chosen = [shell.indices for shell in spread_shells(protocol, COARSE_SHELLS)]
+    if len(protocol.shells) <= COARSE_SHELLS or sum(map(len, chosen)) < COARSE_LEAST:
+        return np.arange(len(protocol))
     return np.sort(np.concatenate([np.flatnonzero(protocol.is_b0), *chosen]))

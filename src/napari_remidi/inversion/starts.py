@@ -25,10 +25,8 @@ from napari_remidi.physics.encoding.pulses import pulse_blocks
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
     from napari_remidi.scan.shells import Shell
-    from napari_remidi.shapes import Prior
 
 Floats = NDArray[np.float64]
-COARSE_MODES, COARSE_BASIS = 32, 80
 DIRECTIONS = 80  # on a half sphere, for the 45 coefficients of degree eight
 SHELLS = 6  # of a protocol that has more
 LEAST_SIGNAL = 1e-3  # of S0: what is less counts as that in a logarithm
@@ -54,9 +52,9 @@ class StartLibrary:
 
 
 def build_library(
-    prior: "Prior", protocol: "Protocol", settings: Settings, device: torch.device, count: int = 256
+    template: Template, protocol: "Protocol", settings: Settings, device: torch.device, count: int = 256
 ) -> Iterator[float | StartLibrary]:
-    """Simulate the first `count` examples; yields the share done, and the library last."""
+    """Simulate the first `count` examples of a prior on its template; yields the share done, and the library last."""
     from napari_remidi.scan import Protocol
 
     shells = spread_shells(protocol, SHELLS)
@@ -66,9 +64,8 @@ def build_library(
     )
     body = Protocol.pgse(bvals, np.tile(directions, (len(shells), 1)), delta, Delta)
     blocks = pulse_blocks(body, device)
-    template = Template.of(prior, device, COARSE_MODES, COARSE_BASIS)
     latents, signals = [], []
-    examples = np.asarray(prior.exemplars, dtype=np.float64)[:count]
+    examples = np.asarray(template.prior.exemplars, dtype=np.float64)[:count]
     for index, latent in enumerate(examples):
         shape = template.shape(latent)
         if shape is not None:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_remidi.shapes.calibre import axis_length, measured_sections, section_radii
+from napari_remidi.shapes.calibre import axis_length, directions, measured_sections, section_centres, section_radii
 from napari_remidi.shapes.tube import Tube
 
 Floats = NDArray[np.float64]
@@ -16,7 +16,6 @@ UNITS = {
     "length": "µm",
     "surface": "µm",
 }
-END = 4  # the tangent at an end is fitted over this fraction, 1/END, of the axis
 STEP = 1e-3  # of the latent, for derivatives
 
 
@@ -24,8 +23,7 @@ def quantities_of(points: Floats, tube: Tube, ends: str) -> dict[str, float]:
     """Quantities of a tube by name, in `UNITS`.
 
     - radius, least radius, greatest radius: of the circle with a section's area, along the axis
-    - bend: between the tangents at both ends of the axis, 0 to 180°. A tangent is that of the parabola through the
-      first, or last, quarter of the axis by least squares
+    - bend: between the axis' directions at both ends, 0 to 180°, as `shapes.quantities` has it
     - beads: their amplitude in percent of the radius, √2 times the standard deviation of the log radius about a
       straight line (a taper is no bead)
     - length: of the line through the sections' centres; an axon with open ends, a window of fixed length, has none
@@ -38,12 +36,12 @@ def quantities_of(points: Floats, tube: Tube, ends: str) -> dict[str, float]:
     """
     along = measured_sections(tube, ends)
     radii = section_radii(points, tube)[along]
-    axis = points[:: len(tube.section)][along]
+    tangents = directions(section_centres(points, tube)[along])
     found = {
         "radius": radii.mean(),
         "least radius": radii.min(),
         "greatest radius": radii.max(),
-        "bend": _angle(_end_tangent(axis[::-1]), -_end_tangent(axis)),
+        "bend": _angle(tangents[0], tangents[-1]),
         "beads": 100 * np.sqrt(2) * _without_line(np.log(radii)).std(),
     }
     if ends == "closed":
@@ -58,12 +56,6 @@ def quantity_changes(points: Floats, velocities: Floats, tube: Tube, ends: str) 
         return np.array([list(quantities_of(points + step * velocity, tube, ends).values()) for velocity in velocities])
 
     return (moved(STEP) - moved(-STEP)).T / (2 * STEP)
-
-
-def _end_tangent(axis: Floats) -> Floats:
-    """Direction at the first point of an axis, (S, 3) -> (3,), into the axis."""
-    first = axis[: max(3, 1 + len(axis) // END)]
-    return np.polynomial.polynomial.polyfit(np.linspace(0, 1, len(first)), first, 2)[1]
 
 
 def _angle(a: Floats, b: Floats) -> float:
