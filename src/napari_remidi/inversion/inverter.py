@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 LEAST_UNKNOWN_NOISE = 0.02  # assumed at first, or what smoothing removes if that is more; the residual replaces it
 COARSE_SHELLS, COARSE_LEAST = 9, 150  # of a protocol that has more, where they hold at least so many measurements
-COARSE_MODES, COARSE_BASIS = {"closed": 32, "open": 60}, {"closed": 100, "open": 150}
+COARSE_MODES, COARSE_BASIS = {"closed": 32, "open": 60}, {"closed": 60, "open": 100}
 TOURNAMENTS = 2  # of starts, while the signal is not explained
 
 

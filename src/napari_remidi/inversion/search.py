@@ -3,6 +3,11 @@
 A start decides which valley of the misfit an optimiser ends in, and most of its steps lead through terrain where a
 rough signal shows the way as well. So every start descends in the coarse problem (few modes, a larger standard
 deviation of the noise), the worse half is dropped after each round, and those left are refined in the full problem.
+
+The full problem's mesh is still coarse: where noise is low, its error of a few thousandths of S0 would bend the shape.
+What it leaves out hardly depends on small changes of the shape, so it is found where a refinement begins and ends, from
+one mesh of half the spacing, and added to the prediction (deferred correction; the error of linear elements falls with
+the square of the spacing, so four thirds of the difference are what is left out: Richardson).
 """
 
 from collections.abc import Generator, Iterator
@@ -29,6 +34,9 @@ NOISE_OFF = 1.3  # times too much or too little noise assumed, above which the b
 COARSE_SD = 0.01  # of S/S0, what the coarse problem's model leaves unexplained, and what smooths its terrain
 ROUNDS = (3, 4, 8)  # steps that starts take before the worse half of them is dropped
 REFINED = 2  # starts that go on to the full problem
+RICHARDSON = 4 / 3
+CORRECTIONS = 3  # of one refinement at most
+NEGLIGIBLE = 1.0  # change of a correction, in units of χ², that moves no estimate by more than its error
 OUT_OF_REACH = 10.0  # steps like its latest that a start is from the best one when it is given up
 UNLIKELY = 4.0  # standard deviations of χ² above which a fit does not explain the signal, and more starts are tried
 
@@ -71,24 +79,38 @@ class Search:
         for run in runs[:REFINED]:
             assert run.last is not None
             start = self.problem.point(run.last.point.parameters, run.last.point.rotation)
-            last = None
             if start is not None:
-                for last in self._refined(start):
-                    yield self._iterate("refining", last, run.number)
-            if last is not None:
-                self._keep(last)
+                yield from self._refine(start, run.number)
             if self.explained:
                 return
 
-    def _refined(self, point: Point) -> Iterator[Step]:
-        """Descend to the end, or until the best point so far is out of reach at the latest pace."""
-        before = np.inf
-        for step in descend(self.problem, self.target, point, self.settings.iterations):
-            yield step
-            if step.accepted:
-                gain, before = before - step.objective, step.objective
-                if step.objective - self.best_objective > OUT_OF_REACH * gain:
-                    return
+    def _refine(self, point: Point, number: int) -> Iterator[Iterate]:
+        """Descend from a point of the full problem, and again while its mesh's correction changes; keep what is best.
+
+        A descent is given up where the best point so far is out of reach at its latest pace.
+        """
+        problem, last, left = self.problem, None, self.settings.iterations
+        for _ in range(CORRECTIONS):
+            correction = left_out(problem, point)
+            change = (correction - problem.correction) / self.target.noise_sd
+            if last is not None and (change**2).sum() < NEGLIGIBLE:
+                break
+            problem = problem.corrected(correction)
+            moved = problem.point(point.parameters, point.rotation)
+            if moved is None or left < 1:
+                break
+            before = np.inf
+            for step in descend(problem, self.target, moved, left):
+                last, left = step, left - 1
+                yield self._iterate("refining", step, number, problem)
+                if step.accepted:
+                    gain, before = before - step.objective, step.objective
+                    if step.objective - self.best_objective > OUT_OF_REACH * gain:
+                        return
+            assert last is not None
+            point = last.point
+        if last is not None:
+            self._keep(last, problem)
 
     def with_noise(self, noise_sd: float) -> Iterator[Iterate]:
         """Refine the best point once more where the noise assumed so far is not what its residual says."""
@@ -96,11 +118,8 @@ class Search:
         if 1 / NOISE_OFF < noise_sd / self.target.noise_sd < NOISE_OFF:
             return
         self.target = replace(self.target, noise_sd=noise_sd)
-        self.best_objective, last = np.inf, None
-        for last in self._refined(self.best):
-            yield self._iterate("refining", last, self._started)
-        if last is not None:
-            self._keep(last)
+        self.best_objective = np.inf
+        yield from self._refine(self.best, self._started)
 
     @property
     def explained(self) -> bool:
@@ -113,9 +132,9 @@ class Search:
         """Misfit in units of the Rician standard deviation, per degree of freedom."""
         return _chi2_per_dof(self.problem, point, target or self.target)
 
-    def _keep(self, step: Step) -> None:
+    def _keep(self, step: Step, problem: AnyProblem) -> None:
         if step.objective < self.best_objective:
-            self.best, self.best_objective = step.point, step.objective
+            self.best, self.best_objective, self.problem = step.point, step.objective, problem
             self.stop = step.stop or "budget"
 
     def _iterate(
@@ -148,9 +167,19 @@ class Search:
             n_starts=count,
             points=points,
             faces=np.asarray(self.prior.boundary),
-            signal=rician_mean(step.point.signal, target.noise_sd) if problem is self.problem else None,
+            signal=rician_mean(step.point.signal, target.noise_sd) if stage == "refining" else None,
             chi2_per_dof=chi2,
         )
+
+
+def left_out(problem: AnyProblem, point: Point) -> Floats:
+    """What the mesh of a problem leaves out of the signal at a point, (M,); the problem's own where the finer mesh
+    cannot be made.
+    """
+    finer = problem.halved.point(point.parameters, point.rotation)
+    if finer is None:
+        return np.zeros(len(point.signal)) + problem.correction
+    return np.asarray(RICHARDSON * (finer.signal - (point.signal - problem.correction)))
 
 
 def _degrees(problem: AnyProblem, point: Point) -> int:

@@ -13,8 +13,9 @@ from torch import Tensor
 from napari_remidi.physics.devices import algebra_device
 from napari_remidi.physics.encoding.window import window
 from napari_remidi.physics.matrices.assembly import Topology
+from napari_remidi.physics.matrices.layered import Layers
 from napari_remidi.physics.mesh import signed_volumes
-from napari_remidi.physics.reduction.modes import modes_in_basis
+from napari_remidi.physics.reduction.modes import modes_near_basis
 from napari_remidi.physics.reduction.reduced import ReducedModel, ReducedTangents, reduced_model, reduced_tangents
 from napari_remidi.shapes.quality import is_folded
 
@@ -35,13 +36,15 @@ class Template:
     ----------
     prior : Prior
     topology : Topology of its tetrahedra
-    basis : (n, R) float64, holds the low modes of every shape of the family
+    layers : Layers of it, its sections
+    basis : (n, R) float64, nearly holds the low modes of every shape of the family
     density : (n,) where spins start, or None with closed ends
     modes : number of modes
     """
 
     prior: "Prior"
     topology: Topology
+    layers: Layers
     basis: Tensor
     density: Tensor | None
     modes: int
@@ -60,7 +63,13 @@ class Template:
             along = prior.decode_points(torch.zeros(prior.latent_dim, dtype=torch.float64)).numpy()[:, 2]
             centre, length = (along.max() + along.min()) / 2, np.ptp(along)
             density = torch.as_tensor(window((along - centre) / length), device=algebra)
-        return cls(prior, Topology.of(prior.tetrahedra, algebra), basis, density, count)
+        topology = Topology.of(prior.tetrahedra, algebra)
+        return cls(prior, topology, Layers.of(topology, len(prior.tube.section)), basis, density, count)
+
+    @cached_property
+    def halved(self) -> "Template":
+        """Of the same shapes on a mesh of half the spacing."""
+        return Template.of(self.prior.halved(), self.basis.device, self.modes)
 
     def shape(self, latent: Floats) -> "Shape | None":
         """The shape of a latent, or None where its mesh would fold or the decoder knows nothing."""
@@ -98,7 +107,7 @@ class Shape:
         """Its diffusion in the template's modes."""
         template = self.template
         entries = template.topology.entries(self.points)
-        decay, modes = modes_in_basis(template.topology, entries, template.basis, template.modes)
+        decay, modes = modes_near_basis(template.topology, template.layers, entries, template.basis, template.modes)
         return reduced_model(template.topology, entries, decay, modes, template.density)
 
     @cached_property

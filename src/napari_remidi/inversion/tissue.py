@@ -7,8 +7,10 @@ scan with hundreds of directions costs no more than a few dozen), and w_l those 
 concentration κ about n.
 """
 
+from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
@@ -49,13 +51,17 @@ class _Shells:
 
 
 class TissueProblem:
-    """Parameters: latent (d), turn of the direction (3, one of them without effect), then those of `EXTRA`."""
+    """Parameters: latent (d), turn of the direction (3, one of them without effect), then those of `EXTRA`.
+
+    `correction` is added to every predicted signal.
+    """
 
     compartments: tuple[str, ...] = ("intra", "extra", "free")
     model_error = MODEL_ERROR
+    correction: Floats | float = 0.0
 
     def __init__(self, template: Template, protocol: "Protocol", settings: Settings, device: torch.device) -> None:
-        self.template, self.protocol, self.settings = template, protocol, settings
+        self.template, self.protocol, self.settings, self.device = template, protocol, settings, device
         self.shells = _body_shells(protocol)
         self.blocks = pulse_blocks(self.shells.protocol, device)
         size = template.prior.latent_dim
@@ -78,7 +84,18 @@ class TissueProblem:
             return None
         harmonics = self._body_harmonics(shape, self._diffusivity(parameters))
         signal = self._parts(parameters, rotation, harmonics) @ self._weights(parameters)
-        return Point(parameters, rotation, signal, (shape, harmonics))
+        return Point(parameters, rotation, signal + self.correction, (shape, harmonics))
+
+    def corrected(self, correction: Floats) -> Self:
+        """The same with another correction, (M,)."""
+        other = copy(self)
+        other.correction = correction
+        return other
+
+    @cached_property
+    def halved(self) -> "TissueProblem":
+        """The same on a template of half the spacing, without correction."""
+        return TissueProblem(self.template.halved, self.protocol, self.settings, self.device)
 
     def moved(self, point: Point, step: Floats) -> Point | None:
         """The point after a step."""

@@ -62,7 +62,7 @@ class Recipe:
     exemplars: int = 512
     modes: int = 72
     pod_shapes: int = 120
-    pod_size: int = 220
+    pod_size: int = 100
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -133,6 +133,6 @@ RECIPES = {
     "axon": Recipe("axon"),
     "axon-open": Recipe(
         "axon-open", "open", rings=2, layers=81, bend=24, calibre=41, ellipse=1, slant=1, length=100.0, latent=48,
-        steps=20_000, modes=110, pod_shapes=100, pod_size=280,
+        steps=20_000, modes=110, pod_shapes=100, pod_size=200,
     ),
 }  # fmt: skip

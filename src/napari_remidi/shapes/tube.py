@@ -85,6 +85,26 @@ class Tube:
         """Surface triangles, (k, 3), normals outward."""
         return boundary_faces(self.tetrahedra)
 
+    def halved(self) -> "Tube":
+        """With half the spacing every way."""
+        return Tube(2 * self.rings, 2 * self.layers - 1, 2 * self.sectors)
+
+    def interpolated(self, values: NDArray[np.floating], finer: "Tube") -> NDArray[np.floating]:
+        """Nodal values, (n, r), at the nodes of another tube: linear in every triangle of a section and between
+        sections.
+        """
+        corners = self.disc.T[self.triangles]  # (t, 3, 3): one, x, y
+        shares = np.einsum("ks,tkc->stc", finer.disc, np.linalg.inv(corners))
+        nearest = shares.min(axis=2).argmax(axis=1)
+        across = np.zeros((len(nearest), len(self.section)))
+        np.put_along_axis(across, self.triangles[nearest], shares[np.arange(len(nearest)), nearest], axis=1)
+        layer = np.linspace(0, self.layers - 1, finer.layers)
+        below = np.minimum(layer.astype(int), self.layers - 2)
+        share = (layer - below)[:, None, None]
+        sections = across @ values.reshape(self.layers, len(self.section), -1)
+        between = (1 - share) * sections[below] + share * sections[below + 1]
+        return between.reshape(-1, values.shape[1]).astype(values.dtype)
+
     def straight(self, radius: float, length: float) -> NDArray[np.float64]:
         """Nodes of a straight tube along z, centred, (n, 3) µm."""
         rho, angle = self.section.T

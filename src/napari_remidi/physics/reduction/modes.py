@@ -1,8 +1,9 @@
 """Low Laplacian eigenmodes of a mesh: the basis in which diffusion is diagonal.
 
-Two ways to the same modes. `sparse_modes` takes any mesh and runs a sparse shift-invert eigensolver.
-`modes_in_basis` takes a basis Ψ that is known to hold them (the POD basis shipped with a prior, in the template's
-node numbering) and solves a small dense problem. Both are in float64: in float32 the zero eigenvalue of a mesh with
+Three ways to the same modes. `sparse_modes` takes any mesh and runs a sparse shift-invert eigensolver.
+`modes_in_basis` takes a basis Ψ that is known to hold them and solves a small dense problem. `modes_near_basis` takes
+one that nearly does (the POD basis shipped with a prior, in the template's node numbering) and improves what that
+gives by a step of inverse iteration on a mesh in layers. All are in float64: in float32 the zero eigenvalue of a mesh with
 slivers comes out large enough to spoil the signal.
 """
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from napari_remidi.errors import MeshError
 from napari_remidi.physics.matrices.assembly import Topology
+from napari_remidi.physics.matrices.layered import Layers
 
 MASS, STIFFNESS = 0, 1  # rows of Topology.entries
 DENSE_BELOW = 700  # nodes; a dense solver is as fast there and finds every mode
@@ -82,3 +84,28 @@ def modes_in_basis(topology: Topology, entries: Tensor, basis: Tensor, count: in
     values, vectors = torch.linalg.eigh((inner + inner.T) / 2)
     combination = torch.linalg.solve_triangular(lower.T, vectors[:, :count], upper=True)
     return values[:count], basis @ combination
+
+
+def modes_near_basis(
+    topology: Topology, layers: Layers, entries: Tensor, basis: Tensor, count: int
+) -> tuple[Tensor, Tensor]:
+    """Lowest eigenpairs of K φ = λ M φ near a basis: one step of subspace iteration (Bathe 1973) from its own.
+
+    The step damps what is wrong in a mode by the ratio of its eigenvalue to those of the error. A basis misses fine
+    detail, whose eigenvalues are large: 100 columns and a step do better than 400 without.
+
+    Parameters
+    ----------
+    topology : Topology
+    layers : Layers of it
+    entries : (5, e) float64
+    basis : (n, R) float64, R >= count
+    count : number of modes r
+
+    Returns
+    -------
+    eigenvalues (r,) 1/µm², modes (n, r) with ΦᵀMΦ = I
+    """
+    rough, modes = modes_in_basis(topology, entries, basis, count)
+    factors = layers.factors(entries[STIFFNESS] + rough[1] * entries[MASS])
+    return modes_in_basis(topology, entries, factors.solve(topology.product(entries[MASS : MASS + 1], modes)[0]), count)

@@ -1,0 +1,145 @@
+"""Other ways to make the same prior, trained alike: by what they hold, how they are distributed, what a fit reaches."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from checks.paper_cases import Case, table
+from checks.paper_runs import Runs
+from napari_remidi.shapes import Prior
+from napari_remidi.shapes.families import EFFECTS, closed_axon
+from napari_remidi.shapes.gaussian import FEW
+from napari_remidi.shapes.learning import Learner
+from napari_remidi.shapes.quality import folded, normality, vertex_errors
+from napari_remidi.shapes.recipe import RECIPES, Recipe
+from napari_remidi.shapes.spectral import SpectralBasis
+from napari_remidi.shapes.training import drawn
+
+Floats = NDArray[np.float64]
+AXONS, STEPS = 15_000, 6_000
+SEED = 30_000
+HEADINGS = (
+    "prior", "decode error, mean (worst family), µm", "99th percentile, µm", "draws that fold",
+    "covariance off I", "Kolmogorov-Smirnov", "fit at SNR 50: Chamfer, mean (median), µm", "found",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A name, what it changes in the recipe, and what in the learner before it learns."""
+
+    name: str
+    changes: dict[str, float]
+    alter: Callable[[Learner], None] = lambda learner: None
+    gaussian: bool = True
+
+
+def without_linear_path(learner: Learner) -> None:
+    """The multilayer perceptrons alone."""
+    learner.network.axes.zero_()
+    start_anew(learner)
+
+
+def with_learned_pooling(learner: Learner) -> None:
+    """Learned pooling along the spectrum (Lemeunier et al., Computers & Graphics 107:131, 2022) instead of them."""
+    recipe, network = learner.recipe, learner.network
+    spectrum = Spectrum(recipe.basis)
+    orders, channels, width = spectrum.orders, spectrum.channels, 32
+    half, quarter = orders // 2, orders // 4
+    network.encoder = nn.Sequential(
+        spectrum, nn.Conv1d(channels, width, 3, padding=1), nn.SiLU(), nn.Linear(orders, half),
+        nn.Conv1d(width, width, 3, padding=1), nn.SiLU(), nn.Linear(half, quarter), nn.Flatten(),
+        nn.Linear(width * quarter, recipe.latent),
+    )  # fmt: skip
+    network.decoder = nn.Sequential(
+        nn.Linear(recipe.latent, width * quarter), nn.SiLU(), nn.Unflatten(-1, (width, quarter)),
+        nn.Linear(quarter, half), nn.Conv1d(width, width, 3, padding=1), nn.SiLU(), nn.Linear(half, orders),
+        nn.Conv1d(width, channels, 3, padding=1), nn.SiLU(), nn.Flatten(-2),
+        nn.Linear(channels * orders, recipe.basis.size),
+    )  # fmt: skip
+    without_linear_path(learner)
+
+
+def start_anew(learner: Learner) -> None:
+    """The last layer as it would be without a linear path, and an optimiser for what there is now."""
+    for part in (learner.network.encoder, learner.network.decoder):
+        part[-1].reset_parameters()
+    learner.optimiser = torch.optim.AdamW(learner.network.parameters(), lr=learner.recipe.rate, weight_decay=1e-4)
+
+
+class Spectrum(nn.Module):
+    """Coefficients (..., C) -> fields by orders (..., 8, K), zero where a field has no such order."""
+
+    def __init__(self, basis: SpectralBasis) -> None:
+        super().__init__()
+        sizes = [basis.bend] * 2 + [basis.calibre] + [basis.ellipse] * 2 + [basis.slant] * 2 + [1]
+        self.channels, self.orders = len(sizes), max(sizes)
+        places = [(channel, order) for channel, size in enumerate(sizes) for order in range(size)]
+        self.register_buffer("places", torch.tensor([c * self.orders + k for c, k in places]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        flat = x.new_zeros(*x.shape[:-1], self.channels * self.orders)
+        flat = flat.index_copy(-1, self.places, x)
+        return flat.reshape(*x.shape[:-1], self.channels, self.orders)
+
+
+VARIANTS = (
+    Variant("linear path and residual, the shipped kind", {}),
+    Variant("the same, latent not regularised", {"noise": 0.0, "normal": 0.0}, gaussian=False),
+    Variant("perceptrons without linear path", {}, without_linear_path),
+    Variant("learned pooling along the spectrum", {}, with_learned_pooling),
+    Variant("linear basis (principal components)", {"width": 0}),
+    Variant("linear basis, not made Gaussian", {"width": 0}, gaussian=False),
+)
+
+
+def made(variant: Variant, shipped: Prior, data: Tensor, recipe: Recipe) -> Prior:
+    """A variant with the shipped prior's template and modes, its members re-encoded."""
+    learner = Learner(replace(recipe, **variant.changes), data)
+    variant.alter(learner)
+    learner.advance(learner.steps)
+    network = learner.finished()
+    if not variant.gaussian:  # whitened only
+        with torch.no_grad():
+            network.gaussian.fit(network.raw(data[: FEW - 1]))
+    prior = replace(shipped, name=variant.name, network=network)
+    with torch.no_grad():
+        members = shipped.network.double().decode(torch.as_tensor(shipped.exemplars))
+        shipped.network.float()
+    return replace(prior, exemplars=prior.encode_coefficients(members.numpy()))
+
+
+def lines(shipped: Prior, each: int, shapes: int) -> Iterator[list[str]]:
+    """Cells under `HEADINGS`, a variant each."""
+    recipe = replace(RECIPES[shipped.name], axons=AXONS, held_out=1, steps=STEPS)
+    data = torch.as_tensor(drawn(recipe).coefficients[:-1], dtype=torch.float32)
+    rng = np.random.default_rng(SEED)
+    unseen = {
+        kind: np.array([
+            shipped.basis.coefficients(axon.fields, np.log(axon.length))
+            for axon in (closed_axon(rng, kind) for _ in range(each))
+        ])
+        for kind in EFFECTS
+    }  # fmt: skip
+    for variant in VARIANTS:
+        prior = made(variant, shipped, data, recipe)
+        errors = {kind: vertex_errors(prior, rows) for kind, rows in unseen.items()}
+        everything = np.concatenate(list(errors.values()))
+        found = normality(prior.encode_coefficients(data.numpy()))
+        runs = Runs(prior, SEED, "cpu")
+        strict = np.array([runs.record(Case(line, i, "50"))["strict_um"] for line in table() for i in range(shapes)])
+        worst = max(errors, key=lambda kind: errors[kind].mean())
+        yield [
+            variant.name,
+            f"{everything.mean():.3f} ({errors[worst].mean():.3f}, {worst})",
+            f"{np.quantile(everything, 0.99):.3f}",
+            f"{folded(prior, prior.draws(2000, SEED)).mean():.2%}",
+            f"{found['latent_covariance']:.2f}",
+            f"{found['latent_ks']:.2f}",
+            f"{np.nanmean(strict):.2f} ({np.nanmedian(strict):.2f})",
+            f"{(strict < 0.2).mean():.0%}",
+        ]
