@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from napari_remidi.inversion.noise import rician_mean, rician_mean_slope, rician_sd
 
 Floats = NDArray[np.float64]
-START_DAMPING = 1e-1
+START_DAMPING = 1e-2
 LARGEST_DAMPING = 1e7
+RETURNS, RETURN_DAMPING = 2, 1e-1
+ENOUGH = 0.75  # of what a step promised, above which it needs no return
 # a step that promises to lower the objective by less (in units of χ², and relative to it) is not worth taking
 CONVERGED, CONVERGED_RELATIVE = 0.02, 1e-4
 
@@ -150,10 +152,20 @@ def descend(problem: Problem, target: Target, start: Point, iterations: int) -> 
             yield Step(point, value, damping, False, "converged")
             return
         trial = problem.moved(point, step)
-        trial_value = np.inf if trial is None else objective(problem, target, trial)
+        first_value = trial_value = np.inf if trial is None else objective(problem, target, trial)
+        walked = step
+        for _ in range(RETURNS):
+            if trial is None or value - trial_value > ENOUGH * promised:
+                break
+            more = _return(local, problem, target, trial, damping)
+            back = problem.moved(trial, more)
+            back_value = np.inf if back is None else objective(problem, target, back)
+            if back_value >= trial_value:
+                break
+            trial, trial_value, walked = back, back_value, walked + more
         accepted = trial is not None and trial_value < value
-        if np.isfinite(trial_value):
-            surprise = value - trial_value + 2 * local.gradient @ step + step @ local.hessian @ step
+        if np.isfinite(first_value):
+            surprise = value - first_value + 2 * local.gradient @ step + step @ local.hessian @ step
             bent = float(step @ bending @ step)
             believed = float(abs(surprise + bent) < abs(surprise))
         if accepted and trial is not None:
@@ -169,7 +181,7 @@ def descend(problem: Problem, target: Target, start: Point, iterations: int) -> 
             return
         if accepted:
             before, local = local, Local.at(problem, target, point)
-            bending = _bent(bending, before, local, step)
+            bending = _bent(bending, before, local, walked)
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,6 +220,16 @@ def _step(local: Local, bending: Floats, damping: float) -> tuple[Floats, float]
     moved = -along / (values + damping)
     promised = float((-2 * along * moved - values * moved**2).sum())
     return vectors @ moved / scale, promised
+
+
+def _return(local: Local, problem: Problem, target: Target, trial: Point, damping: float) -> Floats:
+    """The step from a trial back to the floor of a curved valley: by the derivatives that led to it, and damped so much
+    that it moves what the signal knows well (Fan, Math. Comp. 81:447, 2012).
+    """
+    gradient = local.jacobian.T @ target.residual(trial.signal)
+    gradient = gradient + problem.precision * (trial.parameters - problem.mean)
+    there = Local(local.jacobian, local.residual, local.hessian, gradient)
+    return _step(there, np.zeros_like(local.hessian), max(damping, RETURN_DAMPING))[0]
 
 
 def _bent(bending: Floats, before: Local, after: Local, step: Floats) -> Floats:
