@@ -3,7 +3,8 @@
     python benchmarks/paper.py [--only table,bends,beads,fans,directions,times,cost] [--shapes 20] [--noise free,50,20]
         [--seed 20000] [--record FILE [--resume]] [--markdown FILE] [--pictures DIR] [--json] [--device cpu]
 
-Signals come from the paper's deformations of a cylinder of almost four times the template's nodes, made another way.
+Signals come from the paper's deformations of a cylinder, extrapolated from meshes of up to ten times the template's
+nodes, made another way.
 Ablations are without noise. Chamfer distances are strict, only centring and the twin allowed, and with b turned as it
 fits best, as the paper's. "Prior alone" is the second of what the prior makes of the true shape: the least to hope for.
 The exit status is 1 if a row fails.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from napari_remidi.inversion import levenberg_marquardt
 from napari_remidi.inversion.levenberg_marquardt import Local, Point, Step, Target, descend, objective
 from napari_remidi.inversion.noise import rician_mean, rician_mean_slope, rician_sd
 from napari_remidi.inversion.rotation import change_of_direction, rotations_about, turned
@@ -54,6 +55,32 @@ def test_forbidden_points_are_refused_and_nothing_is_lost() -> None:
     assert all(np.abs(step.point.parameters).max() <= 1.2 for step in steps)
     values = [step.objective for step in steps]
     assert all(after <= before for before, after in pairwise(values))
+
+
+class Valley(Decay):
+    """A signal of x and 20 (y - x²), Rosenbrock's: the floor of its valley is curved."""
+
+    def point(self, parameters: NDArray) -> Point:
+        x, y = parameters
+        return Point(parameters, np.eye(3), np.array([x, 20 * (y - x**2)]) + 50, None)
+
+    def jacobian(self, point: Point) -> NDArray:
+        return np.array([[1.0, 0.0], [-40 * point.parameters[0], 20.0]])
+
+
+def test_a_step_returns_to_the_floor_of_a_curved_valley(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = Valley()
+    target = Target(problem.point(np.array([1.0, 1.0])).signal, 0.01)
+    start = problem.point(np.array([-1.2, 1.4]))
+
+    def steps() -> int:
+        *_, last = found = list(descend(problem, target, start, 60))
+        np.testing.assert_allclose(last.point.parameters, [1.0, 1.0], atol=1e-2)
+        return len(found)
+
+    with_returns = steps()
+    monkeypatch.setattr(levenberg_marquardt, "RETURNS", 0)
+    assert with_returns < steps()
 
 
 def test_the_budget_is_a_reason_to_stop() -> None:

@@ -1,5 +1,7 @@
 """What a point predicts, and its derivatives, against finite differences of the prediction itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,12 +12,16 @@ from napari_remidi.inversion.cell import CellProblem
 from napari_remidi.inversion.levenberg_marquardt import Target
 from napari_remidi.inversion.noise import rician_mean
 from napari_remidi.inversion.rotation import rotations_about
+from napari_remidi.inversion.search import left_out
 from napari_remidi.inversion.template import Template
 from napari_remidi.inversion.tissue import TissueProblem
+from napari_remidi.physics import TetMesh, simulate
 from napari_remidi.physics.encoding.pgse import pgse_signal
 from napari_remidi.physics.encoding.pulses import pulse_blocks
 from napari_remidi.scan import Protocol, spread_directions
 from napari_remidi.shapes import Prior
+from napari_remidi.shapes.families import closed_axon
+from napari_remidi.shapes.tube import Tube
 
 CPU = torch.device("cpu")
 TURN = rotations_about(np.array([0.48, 0.6, 0.64]), turns=1, tilts=())[0]
@@ -141,3 +147,18 @@ def test_a_shape_that_folds_is_no_point(protocol: Protocol) -> None:
     too_far = problem.mean.copy()
     too_far[0] = 9.0
     assert problem.point(too_far, TURN) is None
+
+
+def test_what_the_mesh_leaves_out_is_found(protocol: Protocol) -> None:
+    prior = Prior.load("axon")
+    beaded = closed_axon(np.random.default_rng(3), "rippled", beads=7, amplitude=0.35, radius=1.2, length=20.0)
+    latent = prior.encode_coefficients(prior.basis.coefficients(beaded.fields, np.log(beaded.length)))
+    problem = CellProblem(Template.of(prior, CPU), protocol, Settings(), CPU)
+    parameters = np.concatenate([latent, np.zeros(3)])
+    point = problem.point(parameters, TURN)
+    corrected = problem.corrected(left_out(problem, point)).point(parameters, TURN)
+    fine = replace(prior, tube=Tube(9, 183)).decode(latent)
+    truth = simulate(TetMesh(fine.points @ TURN.T, fine.tetrahedra), protocol, 2.0, modes=80, device="cpu")
+    before, after = (np.abs(signal - truth).max() for signal in (point.signal, corrected.signal))
+    assert before > 2e-3
+    assert after < before / 4

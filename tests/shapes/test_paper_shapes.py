@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from checks.paper_cases import SECTIONS, cases, protocol_of, table
-from checks.paper_shapes import deformed_cylinder, random_truth
+from checks.paper_shapes import MESHES, deformed_cylinder, random_truth
 
 from napari_remidi.results.metrics import chamfer_any_rotation
 from napari_remidi.scan import Protocol
@@ -27,7 +27,7 @@ ALL = [
 def test_deformed_cylinders_are_closed_and_keep_their_elements(kind: str, index: int, fixed: dict) -> None:
     """TetMesh refuses inverted elements and slivers; shear keeps the volume, so does a fan."""
     parameters = random_truth(kind, fixed, [1, index]).axon.parameters
-    mesh = deformed_cylinder(kind, parameters)
+    mesh = deformed_cylinder(kind, parameters, *MESHES[0])
     assert mesh.surface.is_watertight
     assert len(mesh.points) > 2 * len(Tube(3, 41).section) * 41
     length = parameters.get("height", parameters.get("length"))
@@ -48,7 +48,7 @@ def test_the_prior_s_families_are_the_paper_s_shapes(kind: str, fixed: dict) -> 
     basis, tube = SpectralBasis(bend=40, calibre=100, ellipse=2, slant=40), Tube(3, 161, 24)
     coefficients = torch.as_tensor(basis.coefficients(axon.fields, np.log(axon.length)))
     nodes = basis.vertices(coefficients, tube).numpy()
-    surface = deformed_cylinder(kind, axon.parameters).surface
+    surface = deformed_cylinder(kind, axon.parameters, *MESHES[0]).surface
     family = type(surface)(nodes, tube.boundary, process=True)
     assert chamfer_any_rotation(surface, family, samples=2000) < 0.02
 

@@ -14,9 +14,10 @@ from napari_remidi.errors import PriorError
 from napari_remidi.shapes import Prior
 from napari_remidi.shapes.calibre import axis_length, section_radii
 from napari_remidi.shapes.families import closed_axon
+from napari_remidi.shapes.learning import Learner
 from napari_remidi.shapes.quality import vertex_errors
 from napari_remidi.shapes.recipe import RECIPES, Recipe
-from napari_remidi.shapes.training import CHECK_EVERY, train
+from napari_remidi.shapes.training import CHECK_EVERY, drawn, train
 from napari_remidi.shapes.tube import Tube
 
 TINY = replace(
@@ -49,6 +50,26 @@ def test_a_prior_reopens_as_it_was_made(tiny: tuple[Prior, Path]) -> None:
     assert again.provenance["steps"] == TINY.steps
     assert 0 < again.provenance["metrics"]["vertex_error_um"] < 0.5
     assert not path.with_suffix(".checkpoint").exists()
+
+
+def test_no_change_of_the_settled_last_layer_brings_vertices_nearer() -> None:
+    rows = torch.as_tensor(drawn(TINY).coefficients, dtype=torch.float32)
+    learner = Learner(TINY, rows)
+    learner.advance(TINY.steps)
+    before = learner.error(rows)
+    learner.finished()
+    settled = learner.error(rows)
+    assert settled < before
+    weight = learner.network.decoder[-1].weight
+    generator = torch.Generator().manual_seed(3)
+    for _ in range(10):
+        change = 0.02 * weight.std() * torch.randn(weight.shape, generator=generator)
+        for sign in (1, -1):
+            with torch.no_grad():
+                weight.add_(sign * change)
+                changed = learner.error(rows)
+                weight.sub_(sign * change)
+            assert changed > settled
 
 
 def test_a_stopped_training_goes_on_to_the_same_prior(tiny: tuple[Prior, Path], tmp_path: Path) -> None:

@@ -64,3 +64,13 @@ def test_long_axons_are_valid_and_as_long_as_said() -> None:
 def test_a_family_that_must_fold_says_so() -> None:
     with pytest.raises(ValueError, match="is free of folds"):
         closed_axon(np.random.default_rng(0), "bent", radius=4.0, length=8.0, bend=300.0)
+
+
+@pytest.mark.parametrize("tube", TUBES)
+def test_linear_functions_are_interpolated_exactly(tube: Tube) -> None:
+    finer = tube.halved()
+    assert finer.layers == 2 * tube.layers - 1
+    coarse, fine = tube.straight(1.0, 10.0), finer.straight(1.0, 10.0)
+    linear = np.c_[np.ones(len(coarse)), coarse @ [0.3, -0.5, 0.2]]
+    expected = np.c_[np.ones(len(fine)), fine @ [0.3, -0.5, 0.2]]
+    np.testing.assert_allclose(tube.interpolated(linear, finer), expected, atol=1e-12)

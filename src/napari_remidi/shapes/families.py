@@ -209,7 +209,7 @@ def _given(fixed: dict[str, Any], name: str, drawn: float) -> float:
 def _count(rng: np.random.Generator) -> float:
     """Number of beads, whole or not, and rather many: their phases make them the harder to learn."""
     count = 8.5 * float(np.sqrt(rng.random()))
-    return float(np.ceil(count / 8.5 * 8)) if rng.random() < 0.35 else max(count, 0.5)
+    return float(np.ceil(count / 8.5 * 8)) if rng.random() < 0.1 else max(count, 0.5)
 
 
 def _bumps(count: float, phase: float, size: float, sharpness: int) -> Floats:

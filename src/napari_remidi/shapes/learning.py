@@ -97,9 +97,11 @@ class Learner:
         basis. The last layer alone is a linear problem, of the mean distance by iterated reweighting.
         """
         network, wanted, raw = self.network, self.data.double(), self._raw()
-        last, unit = network.decoder[-1], (network.spread[0] / network.scale).double()
-        features = torch.cat([torch.cat([network.decoder[:-1](part) for part in raw.split(8192)]),
-                              torch.ones(len(raw), 1)], dim=1).double()  # fmt: skip
+        assert isinstance(network.decoder, torch.nn.Sequential)
+        *others, last = network.decoder
+        hidden = [torch.nn.Sequential(*others)(part) for part in raw.split(8192)]
+        features = torch.cat([torch.cat(hidden), torch.ones(len(raw), 1)], dim=1).double()
+        unit = (network.spread[0] / network.scale).double()
         linear = ((raw * network.spread) @ network.axes.T / network.scale + network.mean).double()
         weight = vertex_weight(self.basis, self.data).double()
         misfit = (network.from_raw(raw).double() - wanted) * weight

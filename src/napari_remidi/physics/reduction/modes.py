@@ -3,8 +3,8 @@
 Three ways to the same modes. `sparse_modes` takes any mesh and runs a sparse shift-invert eigensolver.
 `modes_in_basis` takes a basis Ψ that is known to hold them and solves a small dense problem. `modes_near_basis` takes
 one that nearly does (the POD basis shipped with a prior, in the template's node numbering) and improves what that
-gives by a step of inverse iteration on a mesh in layers. All are in float64: in float32 the zero eigenvalue of a mesh with
-slivers comes out large enough to spoil the signal.
+gives by a step of inverse iteration on a mesh in layers. All are in float64: in float32 the zero eigenvalue of a mesh
+with slivers comes out large enough to spoil the signal.
 """
 
 import numpy as np
