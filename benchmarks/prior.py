@@ -1,9 +1,11 @@
 """What the shape priors must show, measured: every row prints the figure, what is asked, and whether it holds.
 
     python benchmarks/prior.py [--prior axon] [--each 500] [--draws 10000] [--json] [--markdown FILE]
+    python benchmarks/prior.py --variants [--each 200] [--markdown FILE]
 
 Every family's held-out shapes are drawn anew with a seed that no training has. The linear basis of the same size is the
-principal components of the same training set in the same coefficients, weighted alike.
+principal components of the same training set in the same coefficients, weighted alike. With `--variants`: other ways
+to make the prior "axon", trained alike and for a shorter time, by what they hold and what a reconstruction reaches.
 """
 
 import argparse
@@ -15,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from checks import prior_variants
+from checks.prior_variants import HEADINGS
 from checks.table import Row, markdown
 from numpy.typing import NDArray
 
@@ -105,6 +109,17 @@ def shipped(prior: Prior) -> list[Row]:
     ]
 
 
+def variants(arguments: argparse.Namespace) -> None:
+    """Print the comparison, a row as soon as it is there."""
+    table = [HEADINGS, ("---",) * len(HEADINGS)]
+    for row in prior_variants.lines(Prior.load("axon"), arguments.each, arguments.shapes):
+        table.append(tuple(row))
+        print("; ".join(row), flush=True)
+    if arguments.markdown:
+        lines = ["| " + " | ".join(row) + " |" for row in table]
+        arguments.markdown.write_text("\n".join(["## Ways to make a prior", "", *lines, ""]), encoding="utf-8")
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -113,7 +128,12 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=10_000)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--markdown", type=Path, help="write the table to this file too")
+    parser.add_argument("--variants", action="store_true", help="compare ways to make a prior instead")
+    parser.add_argument("--shapes", type=int, default=3, help="of each of the paper's kinds, that variants reconstruct")
     arguments = parser.parse_args()
+    if arguments.variants:
+        variants(arguments)
+        return
     sections = {}
     for name in arguments.prior.split(","):
         prior = Prior.load(name)

@@ -1,8 +1,8 @@
 """The ReMiDi paper's shapes (arXiv 2502.01988), its formulas applied to the nodes of a straight cylinder.
 
 The cylinder is a stack of prisms cut in tetrahedra; neither the template's tube nor its spectral basis has a part in
-it. Signals come from two meshes of it, the finer of ten times the template's nodes, and are extrapolated to none. Which cylinders and how far they are deformed comes from the
-families the prior knows, drawn with seeds that no training has.
+it. Signals come from two meshes of it, the finer of ten times the template's nodes, extrapolated to no spacing. Which
+cylinders and how far they are deformed comes from the families the prior knows, drawn with seeds that no training has.
 """
 
 from dataclasses import dataclass

@@ -99,6 +99,7 @@ class Learner:
         network, wanted, raw = self.network, self.data.double(), self._raw()
         assert isinstance(network.decoder, torch.nn.Sequential)
         *others, last = network.decoder
+        assert isinstance(last, torch.nn.Linear)
         hidden = [torch.nn.Sequential(*others)(part) for part in raw.split(8192)]
         features = torch.cat([torch.cat(hidden), torch.ones(len(raw), 1)], dim=1).double()
         unit = (network.spread[0] / network.scale).double()
