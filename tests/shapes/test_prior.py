@@ -97,6 +97,7 @@ def test_decoding_is_differentiable_and_agrees_in_both_precisions(prior: Prior) 
     step = 1e-5 * torch.eye(len(latent), dtype=latent.dtype)[4]
     numeric = (prior.decode_points(latent + step) - prior.decode_points(latent - step)) / 2e-5
     torch.testing.assert_close(slope[..., 4], numeric, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(prior.velocities(latent), slope.movedim(-1, 0), atol=1e-7, rtol=1e-7)
 
 
 def test_the_shipped_basis_holds_the_modes_of_unseen_axons() -> None:
