@@ -50,17 +50,16 @@ def with_learned_pooling(learner: Learner) -> None:
     """Learned pooling along the spectrum (Lemeunier et al., Computers & Graphics 107:131, 2022) instead of them."""
     recipe, network = learner.recipe, learner.network
     spectrum = Spectrum(recipe.basis)
-    orders, channels, width = spectrum.orders, spectrum.channels, 32
-    half, quarter = orders // 2, orders // 4
+    orders, channels, half, quarter = spectrum.orders, spectrum.channels, spectrum.orders // 2, spectrum.orders // 4
     network.encoder = nn.Sequential(
-        spectrum, nn.Conv1d(channels, width, 3, padding=1), nn.SiLU(), nn.Linear(orders, half),
-        nn.Conv1d(width, width, 3, padding=1), nn.SiLU(), nn.Linear(half, quarter), nn.Flatten(-2),
-        nn.Linear(width * quarter, recipe.latent),
+        spectrum, nn.Linear(orders, half), nn.Conv1d(channels, 16, 3, padding=1), nn.SiLU(),
+        nn.Linear(half, quarter), nn.Conv1d(16, 32, 3, padding=1), nn.SiLU(), nn.Flatten(-2),
+        nn.Linear(32 * quarter, recipe.latent),
     )  # fmt: skip
     network.decoder = nn.Sequential(
-        nn.Linear(recipe.latent, width * quarter), nn.SiLU(), nn.Unflatten(-1, (width, quarter)),
-        nn.Linear(quarter, half), nn.Conv1d(width, width, 3, padding=1), nn.SiLU(), nn.Linear(half, orders),
-        nn.Conv1d(width, channels, 3, padding=1), nn.SiLU(), nn.Flatten(-2),
+        nn.Linear(recipe.latent, 32 * quarter), nn.SiLU(), nn.Unflatten(-1, (32, quarter)),
+        nn.Conv1d(32, 16, 3, padding=1), nn.Linear(quarter, half), nn.SiLU(),
+        nn.Conv1d(16, channels, 3, padding=1), nn.Linear(half, orders), nn.SiLU(), nn.Flatten(-2),
         nn.Linear(channels * orders, recipe.basis.size),
     )  # fmt: skip
     without_linear_path(learner)
