@@ -30,8 +30,8 @@ SEED = 20_000
 COST = "cost"
 CONDITIONS = (
     f"D {DIFFUSIVITY:g} µm²/ms, known; orientation unknown. Without noise the inversion is told a standard deviation "
-    f"of 1/{1 / ASSUMED_SD:.0f} of S/S0. Found: strict Chamfer below {SUCCESS:g} µm. Steps: of the start that won, in "
-    "brackets of all starts."
+    f"of 1/{1 / ASSUMED_SD:.0f} of S/S0. Found: strict Chamfer below {SUCCESS:g} µm. Steps: in the full model, of the "
+    "start that won; in brackets of all starts, their steps in the coarse model included."
 )
 
 

@@ -71,7 +71,7 @@ class Runs:
             "strict_um": strict,
             "any_rotation_um": min(strict, chamfer_any_rotation(axon.surface, surface)),
             "prior_um": self._prior_error(truth),
-            "steps": sum(step["start"] == best["start"] for step in axon.history),
+            "steps": sum(step["start"] == best["start"] for step in refined),
             "surface_sd_um": report["surface_sd_um"]["mean"],
             "body_rotation": axon.solution.rotation.tolist(),
             **{name: report[name] for name in ("chi2_per_dof", "iterations", "seconds", "stop_reason", "latent")},
