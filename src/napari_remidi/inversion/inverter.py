@@ -14,6 +14,7 @@ from napari_remidi.inversion.fit import Noise, goodness_of_fit
 from napari_remidi.inversion.levenberg_marquardt import Local, Point, Target
 from napari_remidi.inversion.noise import rician_mean
 from napari_remidi.inversion.posterior import posterior_covariance, vertex_sd
+from napari_remidi.inversion.preview import Guess, Preview
 from napari_remidi.inversion.samples import with_intervals
 from napari_remidi.inversion.search import AnyProblem, Search
 from napari_remidi.inversion.settings import Settings
@@ -46,16 +47,25 @@ class Inverter:
     protocol : Protocol with timing
     prior : Prior
     settings : Settings
+    preview : Preview that gives the first starts; None: the user's own for this request, where one was trained
 
     Raises
     ------
+    InputError
+        For a preview of another protocol, prior or diffusivity.
     TimingError
         Where the protocol has no timing.
     PriorError
         Where model and prior do not fit (a voxel of tissue needs axons with open ends).
     """
 
-    def __init__(self, protocol: "Protocol", prior: "Prior", settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        protocol: "Protocol",
+        prior: "Prior",
+        settings: Settings | None = None,
+        preview: Preview | None = None,
+    ) -> None:
         self.protocol, self.prior, self.settings = protocol, prior, settings or Settings()
         require_pulses(protocol)
         if self.settings.model == "voxel" and prior.ends != "open":
@@ -63,6 +73,9 @@ class Inverter:
                 f"model 'voxel' needs a prior of axons with open ends, and {prior.name!r} has closed ones: "
                 "choose 'axon-open'"
             )
+        if preview is not None:
+            preview.check(protocol, prior, self.settings)
+        self._preview = preview or Preview.for_protocol(protocol, prior, self.settings)
         self.device = choose_device(self.settings.device)
         self._library: StartLibrary | None = None
         self._problem: AnyProblem | None = None
@@ -89,6 +102,10 @@ class Inverter:
 
     def _run(self, signal: Floats) -> Generator[Iterate, None, Solution]:
         began = time.perf_counter()
+        guesses: list[Guess] = []
+        if self._preview is not None:
+            guesses = self._preview.run(signal, self.settings.noise_sd)
+            yield from self._preview.iterates(guesses)
         if self._problem is None:
             yield Iterate("preparing", "Preparing the simulator", 0.0)
             kind = CellProblem if self.settings.model == "axon" else TissueProblem
@@ -103,7 +120,7 @@ class Inverter:
         target = self._target(signal, self._problem.model_error)
         assert self._coarse is not None
         search = Search(self._coarse, self._coarse_rows, self._problem, target, self.prior, self.settings)
-        candidates = self._candidates(signal, self._coarse)
+        candidates = self._candidates(signal, self._coarse, guesses)
         for first in range(0, len(candidates), self.settings.starts):
             yield from search.tournament(candidates[first : first + self.settings.starts])
             if search.explained:
@@ -130,14 +147,16 @@ class Inverter:
             else:
                 yield Iterate("preparing", "Simulating starting shapes", 0.25 * step)
 
-    def _candidates(self, signal: Floats, problem: AnyProblem) -> list[Point]:
+    def _candidates(self, signal: Floats, problem: AnyProblem, guesses: list[Guess]) -> list[Point]:
         from napari_remidi.scan import principal_direction
 
         axis = principal_direction(signal, self.protocol)
         if isinstance(problem, TissueProblem):
             return problem.starts(signal[self._coarse_rows], axis, self.settings.starts)
         assert self._library is not None
-        found = best_starts(self._library, signal, self.protocol, axis, TOURNAMENTS * self.settings.starts)
+        first = [(guess.latent, guess.rotation) for guess in guesses]
+        others = max(TOURNAMENTS * self.settings.starts - len(first), 1)
+        found = first + best_starts(self._library, signal, self.protocol, axis, others)
         points = []
         for latent, rotation in found:
             parameters = problem.mean.copy()

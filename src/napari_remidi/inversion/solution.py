@@ -15,7 +15,7 @@ class Iterate:
 
     Attributes
     ----------
-    stage : "preparing", "starting" or "refining"
+    stage : "preparing", "preview", "starting" or "refining"
     message : one line for people
     fraction : 0 to 1, of the work expected
     iteration : Levenberg-Marquardt steps so far, all starts together
