@@ -75,7 +75,7 @@ class Inverter:
             )
         if preview is not None:
             preview.check(protocol, prior, self.settings)
-        self._preview = preview or Preview.for_protocol(protocol, prior, self.settings)
+        self._preview = preview
         self.device = choose_device(self.settings.device)
         self._library: StartLibrary | None = None
         self._problem: AnyProblem | None = None
@@ -103,6 +103,8 @@ class Inverter:
     def _run(self, signal: Floats) -> Generator[Iterate, None, Solution]:
         began = time.perf_counter()
         guesses: list[Guess] = []
+        if self._preview is None:  # one may have been trained since the last signal
+            self._preview = Preview.for_protocol(self.protocol, self.prior, self.settings)
         if self._preview is not None:
             guesses = self._preview.run(signal, self.settings.noise_sd)
             yield from self._preview.iterates(guesses)

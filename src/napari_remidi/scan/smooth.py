@@ -1,5 +1,6 @@
 """What of a voxel's signal is smooth, and what is noise: spherical harmonics of direction, by dipy."""
 
+from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -33,11 +34,9 @@ def noise_of(signal: ArrayLike, protocol: "Protocol") -> float | None:
     values = np.asarray(signal, dtype=np.float64)
     squares, spare = 0.0, 0
     for shell in protocol.shells:
-        rows = shell.indices
-        basis = _harmonics(protocol.bvecs[rows], _order(len(rows)))
-        residual = values[rows] - basis @ np.linalg.lstsq(basis, values[rows], rcond=None)[0]
-        squares += float((residual**2).sum())
-        spare += len(rows) - int(np.linalg.matrix_rank(basis))
+        rough = _rough_span(protocol.bvecs[shell.indices].tobytes())
+        squares += float(((values[shell.indices] @ rough) ** 2).sum())
+        spare += rough.shape[1]
     return float(np.sqrt(squares / spare)) if spare >= 5 else None
 
 
@@ -70,6 +69,14 @@ def smooth_part(values: ArrayLike, protocol: "Protocol") -> tuple[NDArray[np.flo
         smooth[rows] = np.tensordot(span, np.tensordot(span.T, values[rows], 1), 1)
         rank += span.shape[1]
     return smooth, rank
+
+
+@lru_cache(maxsize=256)
+def _rough_span(directions: bytes) -> NDArray[np.float64]:
+    """What no smooth function of directions, (n, 3) float64, holds: orthonormal columns, (n, n - rank)."""
+    at = np.frombuffer(directions).reshape(-1, 3)
+    left, size, _ = np.linalg.svd(_harmonics(at, _order(len(at))))
+    return np.asarray(left[:, int((size > RANK * size[0]).sum()) :])
 
 
 def _order(directions: int) -> int:

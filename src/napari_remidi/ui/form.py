@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LABELS = 82
 """Width of the column of labels, pixels: the same in every section, so that all fields align."""
+TRAIN = "About ten minutes, once: then a reconstruction of one cell shows a first shape at once and starts from it."
 _GRADIENTS = {"bvals": "b-values (*.bval *.bvals *)", "bvecs": "b-vectors (*.bvec *.bvecs *)", "scheme": "scheme (*)"}
 
 
@@ -38,6 +39,7 @@ class Form(QWidget):
         self.source = note()
         self.voxel = QLabel("none picked")
         self.choices = choice_fields()
+        self.train = PushButton(text="Train for this protocol", tooltip=TRAIN)
         self.gradients = self._gradient_rows()
         self.advanced = _section("Advanced", self._advanced_rows())
         self.choices["model"].changed.connect(self._follow_model)
@@ -81,7 +83,8 @@ class Form(QWidget):
 
     def set_enabled(self, enabled: bool) -> None:
         """Open or lock every field."""
-        for widget in (self.scan, self.open, self.use_files, self.timing, *self.files.values(), *self.choices.values()):
+        fields = (*self.files.values(), *self.choices.values())
+        for widget in (self.scan, self.open, self.use_files, self.timing, self.train, *fields):
             widget.enabled = enabled
 
     def _build(self, plot: QWidget) -> None:
@@ -102,7 +105,8 @@ class Form(QWidget):
 
     def _advanced_rows(self) -> QWidget:
         diffusivity = diffusivity_row(self.choices, "fitted")
-        return rows((("Diffusivity", diffusivity), *self._labelled("device", "starts", "iterations")))
+        others = self._labelled("device", "starts", "iterations")
+        return rows((("Diffusivity", diffusivity), *others, ("Preview", self.train.native)))
 
     def _gradient_rows(self) -> QWidget:
         return rows((*((name, widget.native) for name, widget in self.files.items()), ("", self.use_files.native)))

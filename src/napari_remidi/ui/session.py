@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TYPED = "typed"
 MISSING = "missing: choose"
+NO_SCAN = "No scan is chosen: open one, or File > Open Sample > napari-remidi > Phantom"
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Session:
             Outside the scan, or nothing usable there: the last pick stays.
         """
         if self.scan is None:
-            raise InputError("No scan is chosen: open one, or File > Open Sample > napari-remidi > Phantom")
+            raise InputError(NO_SCAN)
         self.signal = self.scan.voxel(*voxel)
         self.voxel = voxel
         self.voxel_changed.emit()
@@ -153,11 +154,26 @@ class Session:
         """
         if self.scan is None or self.voxel is None or self.signal is None:
             raise InputError("No voxel is picked: click one in the scan's image")
+        protocol = self.timed_protocol()
+        noise = self.scan.noise_sd(*self.voxel)
+        return Request(self.scan, self.voxel, self.signal, protocol, {**settings, "noise_sd": noise}, self.truth)
+
+    def timed_protocol(self) -> Protocol:
+        """The scan's protocol, with the timing the user chose.
+
+        Raises
+        ------
+        InputError
+            No scan is chosen.
+        TimingError
+            δ or Δ is unknown.
+        """
+        if self.scan is None:
+            raise InputError(NO_SCAN)
         if self.protocol is None:
             raise TimingError("δ and Δ are not usable as typed: correct them in ms, or choose a preset")
         self.protocol.require_timing()
-        noise = self.scan.noise_sd(*self.voxel)
-        return Request(self.scan, self.voxel, self.signal, self.protocol, {**settings, "noise_sd": noise}, self.truth)
+        return self.protocol
 
 
 def timings(scan: Scan | None) -> tuple[Timing, ...]:

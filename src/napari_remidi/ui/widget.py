@@ -15,6 +15,7 @@ from napari_remidi.ui.layers import Voxel
 from napari_remidi.ui.microscope import Microscope
 from napari_remidi.ui.picking import Picker
 from napari_remidi.ui.plot import SignalPlot
+from napari_remidi.ui.preview_training import PreviewTraining, Trainer, own_trainer
 from napari_remidi.ui.readout import Readout
 from napari_remidi.ui.run import Engine, Request, Run
 from napari_remidi.ui.session import MISSING, Session
@@ -38,9 +39,12 @@ class AxonReconstruction(Docked):
     ----------
     napari_viewer : napari.viewer.Viewer
     engine : the generator function that reconstructs; by default the product's own
+    trainer : the generator function that trains a preview; by default the product's own
     """
 
-    def __init__(self, napari_viewer: "napari.viewer.Viewer", engine: Engine | None = None) -> None:
+    def __init__(
+        self, napari_viewer: "napari.viewer.Viewer", engine: Engine | None = None, trainer: Trainer = own_trainer
+    ) -> None:
         super().__init__()
         self.viewer = napari_viewer
         self.session = Session()
@@ -52,6 +56,7 @@ class AxonReconstruction(Docked):
         self.stage = Stage(napari_viewer, self.microscope)
         self.source = Source(napari_viewer, self.form, self.session, self.attempt)
         self.run = Run(self.status, self._draw, self._finish, self._fail, engine)
+        self.training = PreviewTraining(self.status, self._fail, trainer)
         self.picker = Picker(napari_viewer, lambda: self.source.layer, self.pick, self._fail)
         self._lay_out()
         self._connect()
@@ -75,6 +80,14 @@ class AxonReconstruction(Docked):
             self.microscope.open(beside=self)
             self.run.start(request)
 
+    def train_preview(self) -> None:
+        """Train a preview for the scan's protocol, as the button does."""
+        if self.status.now.running:
+            return
+        protocol = self.attempt(self.session.timed_protocol)
+        if protocol is not None:
+            self.training.start(protocol, self.form.read_choices().settings())
+
     def save(self, path: str | Path) -> None:
         """Write the axon; the ending decides what: a mesh, a report or everything."""
         axon = self.session.axon
@@ -96,6 +109,7 @@ class AxonReconstruction(Docked):
     def release(self) -> None:
         """Stop the run, close the second view, remove every callback."""
         self.run.close()
+        self.training.close()
         self.picker.disable()
         self.source.disconnect()
         self.viewer.events.theme.disconnect(self._dress)
@@ -129,6 +143,8 @@ class AxonReconstruction(Docked):
         self.status.changed.connect(self._on_status)
         self.readout.reconstruct.changed.connect(self.reconstruct)
         self.readout.cancel.changed.connect(self.run.cancel)
+        self.readout.cancel.changed.connect(self.training.cancel)
+        self.form.train.changed.connect(self.train_preview)
         self.readout.save.changed.connect(self._ask_where_to_save)
         self.readout.twin.native.toggled.connect(self._toggle_twin)
         self.viewer.events.theme.connect(self._dress)

@@ -56,6 +56,17 @@ class Surrogate(nn.Module):
         """Polynomials of latents."""
         return self.mean + torch.tensordot(self.weights(latent), self.components, 1)
 
+    def slopes(self, latent: Tensor) -> Tensor:
+        """Derivative of the polynomials at a latent, (d,) -> (d, 91, S)."""
+        x, slopes = latent, torch.eye(self.latent)
+        for layer in self.weights:
+            if isinstance(layer, nn.Linear):
+                x, slopes = layer(x), slopes @ layer.weight.T
+            else:
+                gate = torch.sigmoid(x)
+                x, slopes = x * gate, slopes * (gate * (1 + x * (1 - gate)))
+        return torch.tensordot(slopes, self.components, 1)
+
 
 def fit_surrogate(examples: Examples, steps: int, seed: int = 0) -> Iterator[float | Surrogate]:
     """Fit a surrogate to examples; yields the share done, and the surrogate last."""
@@ -117,11 +128,9 @@ class SurrogateProblem:
     def jacobian(self, point: Point) -> Floats:
         """Derivative of the signal, (M, d + 3)."""
         latent = torch.as_tensor(point.parameters[: self.size], dtype=torch.float32)
-        by_latent = torch.func.jacfwd(self.surrogate.weights)(latent)
-        slopes = torch.tensordot(by_latent.T, self.surrogate.components, 1)
-        at = torch.as_tensor(point.rotation, dtype=torch.float32)
-        columns = self.signals(slopes, at.expand(self.size, 3, 3), still=0.0)
+        at = torch.as_tensor(point.rotation, dtype=torch.float32)[None]
+        columns = self.signals(self.surrogate.slopes(latent), at, still=0.0)
         turns = np.concatenate([np.eye(3), -np.eye(3)]) * TURN
         rotations = torch.as_tensor(np.array([turned(point.rotation, turn) for turn in turns]))
-        ahead, behind = self.signals(point.shape.double().expand(6, -1, -1), rotations).split(3)
+        ahead, behind = self.signals(point.shape.double()[None], rotations).split(3)
         return torch.cat([columns.double(), (ahead - behind) / (2 * TURN)]).T.numpy()
