@@ -79,6 +79,13 @@ def measured(mesh: Callable[[Floats], trimesh.Trimesh], given: list[Case]) -> di
     }
 
 
+def simulated(protocol: Protocol, prior: Prior, shapes: int) -> Examples:
+    """What preview and perceptron learn from."""
+    *_, examples = simulate_examples(prior, protocol, DIFFUSIVITY, shapes)
+    assert isinstance(examples, Examples)
+    return examples
+
+
 def fitted(examples: Examples, protocol: Protocol, prior: Prior, steps: int) -> Preview:
     """A preview, as the command line makes it."""
     for step in Preview.fit(examples, protocol, prior, Settings(diffusivity=DIFFUSIVITY), steps):
@@ -90,12 +97,12 @@ def fitted(examples: Examples, protocol: Protocol, prior: Prior, steps: int) -> 
 def rows(arguments: argparse.Namespace) -> Iterator[Row]:
     """The table, row by row."""
     protocol, prior = Protocol.paper(), Prior.load("axon")
-    began = time.perf_counter()
-    *_, examples = simulate_examples(prior, protocol, DIFFUSIVITY, arguments.shapes)
-    assert isinstance(examples, Examples)
-    yield Row("simulation of the axons to learn from", time.perf_counter() - began, "s")
-    began = time.perf_counter()
+    examples = None
     if arguments.preview is None:
+        began = time.perf_counter()
+        examples = simulated(protocol, prior, arguments.shapes)
+        yield Row("simulation of the axons to learn from", time.perf_counter() - began, "s")
+        began = time.perf_counter()
         preview = fitted(examples, protocol, prior, arguments.steps)
         yield Row("training of the preview", time.perf_counter() - began, "s")
     else:
@@ -107,6 +114,7 @@ def rows(arguments: argparse.Namespace) -> Iterator[Row]:
     for name, figure in ours.items():
         unit, asked = ("s", ASKED_SECONDS) if "time" in name else ("µm", ASKED_CHAMFER if "median" in name else None)
         yield Row(f"preview, orientation unknown: {name}", figure, unit, at_most=asked)
+    examples = examples or simulated(protocol, prior, arguments.shapes)
     for name, given, upright in (
         ("perceptron, orientation unknown", turned, False),
         ("perceptron, orientation given", cases(protocol, arguments.axons, arguments.snr, upright=True), True),

@@ -108,19 +108,6 @@ def test_training_tells_its_share_and_ends_with_a_preview(steps) -> None:
         assert shares[-1] == 1
 
 
-def test_the_surrogate_s_derivative_is_its_own(preview, signal) -> None:
-    problem = preview._problem
-    rotation = Rotation.from_rotvec([0.3, 0.1, -0.5]).as_matrix()
-    point = problem.points(np.full((1, problem.size), 0.2), rotation[None])[0]
-    jacobian, step = problem.jacobian(point), 0.02
-    for column in (0, 5, problem.size, problem.size + 2):
-        move = step * np.eye(problem.size + 3)[column]
-        slope = (problem.moved(point, move).signal - problem.moved(point, -move).signal) / (2 * step)
-        np.testing.assert_allclose(jacobian[:, column], slope, atol=0.02 * np.abs(slope).max() + 1e-4)
-    far = problem.points(np.full((1, problem.size), 3.0), rotation[None])[0]
-    assert problem.moved(far, np.zeros(problem.size + 3)) is None
-
-
 def test_hypotheses_come_best_first(preview, signal) -> None:
     guesses = preview.run(signal)
     assert len(guesses) > 1
@@ -128,7 +115,6 @@ def test_hypotheses_come_best_first(preview, signal) -> None:
     for guess in guesses:
         np.testing.assert_allclose(guess.rotation @ guess.rotation.T, np.eye(3), atol=1e-5)
         assert np.linalg.det(guess.rotation) > 0
-        assert (np.linalg.eigvalsh(guess.covariance) > 0).all()
     mesh = preview.mesh(signal)
     assert mesh.surface.is_watertight
     best = preview.shape(guesses[0])

@@ -86,13 +86,11 @@ class TurnedSignals:
             shell[one.indices] = index
         self._shell = torch.as_tensor(shell)
 
-    def __call__(self, polynomials: Tensor, rotations: Tensor, still: float = 1.0) -> Tensor:
-        """(B, 91, S) and body-to-world (B, 3, 3) -> (B, M), either of one row for all; `still` where there is no
-        gradient.
-        """
+    def __call__(self, polynomials: Tensor, rotations: Tensor) -> Tensor:
+        """(B, 91, S) and body-to-world (B, 3, 3) -> (B, M); one where there is no gradient."""
         at_all = monomials(self._directions.to(rotations.dtype) @ rotations, DEGREE) @ polynomials
         signal = at_all[:, self._direction, self._shell]
-        return torch.where(self._weighted, signal, still)
+        return torch.where(self._weighted, signal, 1.0)
 
 
 def noisy(signal: Tensor, generator: torch.Generator) -> Tensor:

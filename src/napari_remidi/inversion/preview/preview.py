@@ -12,14 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
+from torch import Tensor
 
 from napari_remidi.errors import InputError, PriorError, ProtocolError
-from napari_remidi.inversion.levenberg_marquardt import Local, Point, Target, descend, objective
-from napari_remidi.inversion.preview.examples import Examples, simulate_examples
+from napari_remidi.inversion.levenberg_marquardt import Target
+from napari_remidi.inversion.preview.examples import Examples, TurnedSignals, simulate_examples
 from napari_remidi.inversion.preview.harmonics import FEWEST, Harmonics
 from napari_remidi.inversion.preview.network import PreviewNetwork
 from napari_remidi.inversion.preview.store import cached_at, content_key, read, write
-from napari_remidi.inversion.preview.surrogate import Surrogate, SurrogateProblem, fit_surrogate
+from napari_remidi.inversion.preview.surrogate import Surrogate, fit_surrogate
 from napari_remidi.inversion.preview.training import train_network
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.solution import Iterate
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 SHAPES, STEPS, SURROGATE_STEPS = 6000, 3000, 4000
-REFINED, REFINEMENT = 3, 6  # hypotheses that are refined, by how many steps
-LEAST_NOISE = 0.01  # of S/S0: noise and the surrogate's error together
+GUESSES = 3  # of the network's sixteen hypotheses, the best by their signals
+LEAST_NOISE = 0.03  # of S/S0: the surrogate's error
 SENSES = torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])  # a signal does not tell its frame's senses
 
 
@@ -45,13 +46,11 @@ class Guess(NamedTuple):
     latent : (d,)
     rotation : (3, 3), body to world
     score : −2 log posterior up to a constant, lower is better
-    covariance : (d + 3, d + 3), of latent and rotation vector, rad
     """
 
     latent: Floats
     rotation: Floats
     score: float
-    covariance: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,9 +145,12 @@ class Preview:
             raise InputError(f"{bad} of {len(values)} values of the signal are not finite; choose another voxel")
         noise_sd = max(LEAST_NOISE, noise_sd or noise_of(values, self.protocol) or 0.0)
         target = Target(values, noise_sd, normalised_together(self.protocol))
-        points = sorted(self._hypotheses(values), key=lambda point: objective(self._problem, target, point))
-        guesses = [self._guess(target, point) for point in points[:REFINED]]
-        return sorted(guesses, key=lambda guess: guess.score)
+        latents, rotations = self._hypotheses(values)
+        predicted = self._signals(self.surrogate(latents), rotations).double().numpy()
+        misfit = np.array([(target.residual(signal) ** 2).sum() for signal in predicted])
+        scores = misfit + latents.double().square().sum(dim=1).numpy()
+        z, turns = latents.double().numpy(), Rotation.from_matrix(rotations.double().numpy()).as_matrix()
+        return [Guess(z[index], turns[index], float(scores[index])) for index in scores.argsort()[:GUESSES]]
 
     def shape(self, guess: Guess) -> Shape | None:
         """A hypothesis' shape in the body's frame, or None where it folds."""
@@ -229,28 +231,19 @@ class Preview:
         return Harmonics(self.protocol)
 
     @cached_property
-    def _problem(self) -> SurrogateProblem:
-        return SurrogateProblem(self.surrogate, self.prior, self.protocol)
+    def _signals(self) -> TurnedSignals:
+        return TurnedSignals(self.protocol)
 
     @cached_property
     def _template(self) -> Template:
         return Template.of(self.prior, torch.device("cpu"))
 
-    def _hypotheses(self, signal: Floats) -> list[Point]:
-        """The network's, for each of the senses of the signal's frame."""
+    def _hypotheses(self, signal: Floats) -> tuple[Tensor, Tensor]:
+        """The network's, for each of the senses of the signal's frame: latents (16, d), rotations (16, 3, 3)."""
         polynomials = self._harmonics.polynomials(torch.as_tensor(signal, dtype=torch.float32)[None])
         frames = self._harmonics.frames(polynomials) * SENSES[:, None]
         found = self.network(self._harmonics.turned(polynomials, frames))
-        rotations = Rotation.from_matrix((frames[:, None] @ found.rotation).flatten(0, 1).double().numpy())
-        return self._problem.points(found.latent.flatten(0, 1).double().numpy(), rotations.as_matrix())
-
-    def _guess(self, target: Target, point: Point) -> Guess:
-        for step in descend(self._problem, target, point, REFINEMENT):
-            point = step.point
-        hessian = Local.at(self._problem, target, point).hessian
-        latent = point.parameters[: self._problem.size]
-        score = objective(self._problem, target, point)
-        return Guess(latent, point.rotation, score, np.asarray(np.linalg.inv(hessian)))
+        return found.latent.flatten(0, 1), (frames[:, None] @ found.rotation).flatten(0, 1)
 
 
 def check_request(protocol: "Protocol", prior: "Prior", settings: Settings) -> None:

@@ -1,36 +1,23 @@
 """The signal of a latent without a simulation: a small network from the latent to the polynomials of every shell.
 
-It is accurate to a few thousandths of S/S0, costs tenths of a millisecond, and has derivatives, so that a
-hypothesis can be judged and refined by its signal.
+It is accurate to about 0.03 of S/S0 and costs tenths of a millisecond: enough to judge a hypothesis by its signal, not
+to refine it.
 """
 
 import math
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.stats import chi2
 from torch import Tensor, nn
 
-from napari_remidi.inversion.levenberg_marquardt import Point
-from napari_remidi.inversion.preview.examples import DEGREE, Examples, TurnedSignals
+from napari_remidi.inversion.preview.examples import DEGREE, Examples
 from napari_remidi.inversion.preview.harmonics import monomials
-from napari_remidi.inversion.rotation import turned
 from napari_remidi.inversion.starts import half_sphere
-from napari_remidi.inversion.template import BEYOND
 
-if TYPE_CHECKING:
-    from napari_remidi.scan import Protocol
-    from napari_remidi.shapes import Prior
-
-Floats = NDArray[np.float64]
 COMPONENTS, WIDTH = 150, 384
 NODES = 120  # directions at which principal components are taken
 BATCH, RATE = 256, 2e-3
-TURN = 1e-3  # rad, of the central difference for the orientation's derivative
 
 
 class Surrogate(nn.Module):
@@ -55,17 +42,6 @@ class Surrogate(nn.Module):
     def forward(self, latent: Tensor) -> Tensor:
         """Polynomials of latents."""
         return self.mean + torch.tensordot(self.weights(latent), self.components, 1)
-
-    def slopes(self, latent: Tensor) -> Tensor:
-        """Derivative of the polynomials at a latent, (d,) -> (d, 91, S)."""
-        x, slopes = latent, torch.eye(self.latent)
-        for layer in self.weights:
-            if isinstance(layer, nn.Linear):
-                x, slopes = layer(x), slopes @ layer.weight.T
-            else:
-                gate = torch.sigmoid(x)
-                x, slopes = x * gate, slopes * (gate * (1 + x * (1 - gate)))
-        return torch.tensordot(slopes, self.components, 1)
 
 
 def fit_surrogate(examples: Examples, steps: int, seed: int = 0) -> Iterator[float | Surrogate]:
@@ -97,40 +73,3 @@ def fit_surrogate(examples: Examples, steps: int, seed: int = 0) -> Iterator[flo
         optimiser.step()
         yield (step + 1) / steps
     yield surrogate.eval().requires_grad_(False)
-
-
-class SurrogateProblem:
-    """Latent (d) and rotation vector (3) of one cell, its signal by a surrogate; see `levenberg_marquardt.Problem`."""
-
-    def __init__(self, surrogate: Surrogate, prior: "Prior", protocol: "Protocol") -> None:
-        self.surrogate, self.prior, self.signals = surrogate, prior, TurnedSignals(protocol)
-        self.size = surrogate.latent
-        self.mean = np.zeros(self.size + 3)
-        self.precision = np.concatenate([np.ones(self.size), np.zeros(3)])
-        self.farthest = float(chi2.isf(BEYOND, self.size))
-
-    def points(self, latents: Floats, rotations: Floats) -> list[Point]:
-        """What latents, (N, d), in rotations, (N, 3, 3), predict."""
-        polynomials = self.surrogate(torch.as_tensor(latents, dtype=torch.float32))
-        signals = self.signals(polynomials, torch.as_tensor(rotations, dtype=torch.float32)).double().numpy()
-        return [
-            Point(np.append(latent, np.zeros(3)), rotation, signal, polynomial)
-            for latent, rotation, signal, polynomial in zip(latents, rotations, signals, polynomials, strict=True)
-        ]
-
-    def moved(self, point: Point, step: Floats) -> Point | None:
-        """The point after a step."""
-        latent = self.prior.moved(point.parameters[: self.size], step[: self.size])
-        if latent @ latent > self.farthest:
-            return None
-        return self.points(latent[None], turned(point.rotation, step[self.size :])[None])[0]
-
-    def jacobian(self, point: Point) -> Floats:
-        """Derivative of the signal, (M, d + 3)."""
-        latent = torch.as_tensor(point.parameters[: self.size], dtype=torch.float32)
-        at = torch.as_tensor(point.rotation, dtype=torch.float32)[None]
-        columns = self.signals(self.surrogate.slopes(latent), at, still=0.0)
-        turns = np.concatenate([np.eye(3), -np.eye(3)]) * TURN
-        rotations = torch.as_tensor(np.array([turned(point.rotation, turn) for turn in turns]))
-        ahead, behind = self.signals(point.shape.double()[None], rotations).split(3)
-        return torch.cat([columns.double(), (ahead - behind) / (2 * TURN)]).T.numpy()
