@@ -16,10 +16,12 @@ from napari_remidi.inversion.preview.training import Outline, distance
 from napari_remidi.inversion.starts import StartLibrary, build_library, half_sphere
 from napari_remidi.inversion.template import Template
 from napari_remidi.physics import TetMesh, simulate
+from napari_remidi.results import reconstruct
 from napari_remidi.scan import Protocol, Waveform, spread_directions
 from napari_remidi.shapes import Prior
 
 TINY = {"shapes": 120, "steps": 40}
+FEW = {"starts": 1, "iterations": 2, "device": "cpu", "noise_sd": 0.02}
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +215,18 @@ def test_a_reconstruction_begins_with_the_preview(preview, protocol, prior, sign
     for point, guess in zip(points, kept, strict=False):
         np.testing.assert_allclose(point.parameters[: prior.latent_dim], guess.latent)
         np.testing.assert_allclose(point.rotation, guess.rotation)
+
+
+def test_a_result_says_whether_a_preview_gave_its_starts(preview, protocol, prior, signal, cache) -> None:
+    def used(**settings) -> bool:
+        return reconstruct(signal, protocol, prior=prior, **FEW, **settings).solution.settings["preview"]
+
+    assert used() is False
+    with pytest.raises(InputError, match="there is no preview for this protocol, prior and diffusivity"):
+        used(preview=True)
+    preview.save(preview.cache_path)
+    assert used() is True
+    assert used(preview=False) is False
 
 
 def test_the_command_writes_where_reconstruct_looks(preview, steps, cache, monkeypatch) -> None:

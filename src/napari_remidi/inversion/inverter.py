@@ -103,8 +103,14 @@ class Inverter:
     def _run(self, signal: Floats) -> Generator[Iterate, None, Solution]:
         began = time.perf_counter()
         guesses: list[Guess] = []
-        if self._preview is None:  # one may have been trained since the last signal
+        wanted = self.settings.preview
+        if self._preview is None and wanted is not False:  # one may have been trained since the last signal
             self._preview = Preview.for_protocol(self.protocol, self.prior, self.settings)
+        if self._preview is None and wanted:
+            raise InputError(
+                "there is no preview for this protocol, prior and diffusivity, and the run asks for its starts: make "
+                "one with napari-remidi train-preview, or go without (preview=False, --no-preview)"
+            )
         if self._preview is not None:
             guesses = self._preview.run(signal, self.settings.noise_sd)
             yield from self._preview.iterates(guesses)
@@ -211,7 +217,7 @@ class Inverter:
             iterations=len(search.history),
             stop_reason=search.stop,
             seconds=time.perf_counter() - began,
-            settings=self.settings.to_dict(),
+            settings=replace(self.settings, preview=self._preview is not None).to_dict(),
             device=str(self.device),
             quantities=with_intervals(self.prior, body, latent, covariance),
             fit=goodness_of_fit(local, best.signal, target, self.protocol, noise, problem.model_error),

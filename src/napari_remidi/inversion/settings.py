@@ -25,6 +25,8 @@ class Settings:
     iterations : the most Levenberg-Marquardt steps of the final refinement
     modes : Laplacian modes of the reduced model; None: 60 with closed ends, 100 with open ones
     noise_sd : of the signal S/S0; None: estimated from the residual
+    preview : whether the preview trained for a request gives the first starts; None: where there is one. Of a run that
+        is over: whether it did
     device : "auto", "cuda", "mps" or "cpu"
     """
 
@@ -37,6 +39,7 @@ class Settings:
     iterations: int = 30
     modes: int | None = None
     noise_sd: float | None = None
+    preview: bool | None = None
     device: str = "auto"
 
     def __post_init__(self) -> None:
