@@ -73,9 +73,7 @@ _settings = _options(
     click.option("--iterations", type=int, default=DEFAULTS["iterations"], show_default=True),
     click.option("--modes", type=int, default=DEFAULTS["modes"], help="Default: 60, with open ends 100."),
     click.option("--noise-sd", type=float, help="Of S/S0; by default from the scan's repeated b=0 volumes."),
-    click.option(
-        "--preview/--no-preview", default=None, help="Start from the protocol's; default: if trained."
-    ),
+    click.option("--preview/--no-preview", default=None, help="Start from the protocol's; default: if trained."),
 )
 
 
