@@ -11,6 +11,8 @@ from pathlib import Path
 import platformdirs
 import pytest
 
+# matrices are small: a second thread costs more than it gives, and much more where another process has its core
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 REQUIRE = "NAPARI_REMIDI_REQUIRE"
 CAT_PACKAGE = "dmipy==1.0.5"
 CAT_WHEEL = "dmipy-1.0.5-py3-none-any.whl"
