@@ -1,14 +1,13 @@
 """The signal of one cell: its latent shape, its orientation and, if fitted, its diffusivity."""
 
-from copy import copy
 from dataclasses import replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_remidi.inversion.corrected import Corrected
 from napari_remidi.inversion.levenberg_marquardt import Point
 from napari_remidi.inversion.rotation import change_of_direction, turned
 from napari_remidi.inversion.settings import Settings
@@ -24,18 +23,14 @@ Floats = NDArray[np.float64]
 DIFFUSIVITY_SD = 0.7  # of log diffusivity about its starting value: tissue, fixed or alive, cold or warm
 
 
-class CellProblem:
-    """Parameters: latent (d), rotation vector (3), log diffusivity (1, where fitted).
-
-    `correction` is added to every predicted signal.
-    """
+class CellProblem(Corrected):
+    """Parameters: latent (d), rotation vector (3), log diffusivity (1, where fitted)."""
 
     compartments: tuple[str, ...] = ("intra",)
     model_error = 0.0
-    correction: Floats | float = 0.0
 
     def __init__(self, template: Template, protocol: "Protocol", settings: Settings, device: torch.device) -> None:
-        self.template, self.protocol, self.settings, self.device = template, protocol, settings, device
+        super().__init__(template, protocol, settings, device)
         self.blocks = pulse_blocks(protocol, device)
         size = template.prior.latent_dim
         self.latent, self.turn = slice(0, size), slice(size, size + 3)
@@ -62,17 +57,6 @@ class CellProblem:
         shape, turn = self.shape_of(point), torch.as_tensor(rotation)
         found = pgse_signal(shape.model, self.blocks, self.diffusivity(point), turn, len(self.protocol))
         return found.double().cpu().numpy() + self.correction
-
-    def corrected(self, correction: Floats) -> Self:
-        """The same with another correction, (M,)."""
-        other = copy(self)
-        other.correction = correction
-        return other
-
-    @cached_property
-    def halved(self) -> "CellProblem":
-        """The same on a template of half the spacing, without correction."""
-        return CellProblem(self.template.halved, self.protocol, self.settings, self.device)
 
     def moved(self, point: Point, step: Floats) -> Point | None:
         """The point after a step."""

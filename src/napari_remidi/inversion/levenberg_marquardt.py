@@ -8,7 +8,7 @@ says what a point is, what it predicts and along which curve a step leaves it, a
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -228,8 +228,7 @@ def _return(local: Local, problem: Problem, target: Target, trial: Point, dampin
     """
     gradient = local.jacobian.T @ target.residual(trial.signal)
     gradient = gradient + problem.precision * (trial.parameters - problem.mean)
-    there = Local(local.jacobian, local.residual, local.hessian, gradient)
-    return _step(there, np.zeros_like(local.hessian), max(damping, RETURN_DAMPING))[0]
+    return _step(replace(local, gradient=gradient), np.zeros_like(local.hessian), max(damping, RETURN_DAMPING))[0]
 
 
 def _bent(bending: Floats, before: Local, after: Local, step: Floats) -> Floats:

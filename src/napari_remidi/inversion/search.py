@@ -91,13 +91,15 @@ class Search:
         """
         problem, last, left = self.problem, None, self.settings.iterations
         for _ in range(CORRECTIONS):
+            if left < 1:
+                break
             correction = left_out(problem, point)
             change = (correction - problem.correction) / self.target.noise_sd
             if last is not None and (change**2).sum() < NEGLIGIBLE:
                 break
             problem = problem.corrected(correction)
             moved = problem.point(point.parameters, point.rotation)
-            if moved is None or left < 1:
+            if moved is None:
                 break
             before = np.inf
             for step in descend(problem, self.target, moved, left):

@@ -7,10 +7,8 @@ scan with hundreds of directions costs no more than a few dozen), and w_l those 
 concentration κ about n.
 """
 
-from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,6 +18,7 @@ from scipy.optimize import nnls
 from scipy.special import eval_legendre, softmax
 
 from napari_remidi.inversion.cell import DIFFUSIVITY_SD
+from napari_remidi.inversion.corrected import Corrected
 from napari_remidi.inversion.levenberg_marquardt import Point
 from napari_remidi.inversion.rotation import change_of_direction, rotations_about, turned
 from napari_remidi.inversion.settings import Settings
@@ -50,18 +49,14 @@ class _Shells:
     of: NDArray[np.int64]  # (M,) shell of every measurement, −1 without gradient
 
 
-class TissueProblem:
-    """Parameters: latent (d), turn of the direction (3, one of them without effect), then those of `EXTRA`.
-
-    `correction` is added to every predicted signal.
-    """
+class TissueProblem(Corrected):
+    """Parameters: latent (d), turn of the direction (3, one of them without effect), then those of `EXTRA`."""
 
     compartments: tuple[str, ...] = ("intra", "extra", "free")
     model_error = MODEL_ERROR
-    correction: Floats | float = 0.0
 
     def __init__(self, template: Template, protocol: "Protocol", settings: Settings, device: torch.device) -> None:
-        self.template, self.protocol, self.settings, self.device = template, protocol, settings, device
+        super().__init__(template, protocol, settings, device)
         self.shells = _body_shells(protocol)
         self.blocks = pulse_blocks(self.shells.protocol, device)
         size = template.prior.latent_dim
@@ -85,17 +80,6 @@ class TissueProblem:
         harmonics = self._body_harmonics(shape, self._diffusivity(parameters))
         signal = self._parts(parameters, rotation, harmonics) @ self._weights(parameters)
         return Point(parameters, rotation, signal + self.correction, (shape, harmonics))
-
-    def corrected(self, correction: Floats) -> Self:
-        """The same with another correction, (M,)."""
-        other = copy(self)
-        other.correction = correction
-        return other
-
-    @cached_property
-    def halved(self) -> "TissueProblem":
-        """The same on a template of half the spacing, without correction."""
-        return TissueProblem(self.template.halved, self.protocol, self.settings, self.device)
 
     def moved(self, point: Point, step: Floats) -> Point | None:
         """The point after a step."""

@@ -53,13 +53,8 @@ class Topology:
         tetrahedra: NDArray[np.int64],
         device: torch.device | str = "cpu",
         extra: NDArray[np.int64] | None = None,
-        lumped: float = 0.0,
     ) -> "Topology":
-        """Find the pattern of a mesh's tetrahedra, (m, 4), and of extra pairs of their nodes, (k, 2).
-
-        A share of mass and moments may be lumped at the nodes: linear elements without diffuse somewhat too fast, with
-        lumping too slowly, and in between their errors nearly cancel.
-        """
+        """Find the pattern of a mesh's tetrahedra, (m, 4), and of extra pairs of their nodes, (k, 2)."""
         tets = np.asarray(tetrahedra, dtype=np.int64)
         nodes = int(tets.max()) + 1
         pairs = tets[:, PAIRS.numpy()].reshape(-1, 2)
@@ -94,9 +89,7 @@ class Topology:
             }
 
         element, pair = np.divmod(gather.indices, len(PAIRS))
-        at_nodes = np.where(PAIRS[:, 0] == PAIRS[:, 1], 1 / 4, 0.0)
-        pair_mass = (1 - lumped) * PAIR_MASS.numpy() + lumped * at_nodes
-        share = sp.csr_matrix((pair_mass[pair], element, gather.indptr), (count, len(tets)))
+        share = sp.csr_matrix((PAIR_MASS.numpy()[pair], element, gather.indptr), (count, len(tets)))
         return cls(
             tensor(tets), nodes, tensor(rows), tensor(columns), kinds(gather), kinds(share),
             tensor(full.indptr), tensor(full.indices), tensor(full.data - 1), tensor(linked),
