@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Surface = Union["trimesh.Trimesh", str, "PathLike[str]"]
 
 VOLUME_TOLERANCE = 0.05  # of a compartment's volume, between its surfaces and its tetrahedra
+ENVELOPE = 5e-4  # of the diagonal: the mesher's own bound; nodes on a wall two surfaces share were seen 1.4 times off it
 STEP_INSIDE = 1e-3  # of the extent: how far a surface's vertices are taken inwards to see which surfaces hold them
 CROSSING = 0.01  # of a surface's vertices: fewer inside another than that are outside, for round-off
 
@@ -92,7 +93,9 @@ def filled(
         raise MeshError(
             "filling a surface with tetrahedra needs the optional mesher: pip install 'napari-remidi[mesh]'"
         ) from None
-    options: dict[str, Any] = {} if edge_length is None else {"edge_length_abs": edge_length}
+    options: dict[str, Any] = {"epsilon": ENVELOPE}
+    if edge_length is not None:
+        options["edge_length_abs"] = edge_length
     left_behind = Path("__tracked_surface.stl")  # the mesher's own trace, in the folder where it is called
     before = left_behind.exists()
     points, cells = pytetwild.tetrahedralize(np.asarray(vertices, float), np.asarray(faces, np.int32), **options)
