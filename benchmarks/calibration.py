@@ -70,7 +70,9 @@ def covered_nodes(axon: Axon, truth: trimesh.Trimesh) -> float:
 def case(kind: str, index: int, inverter: Inverter, arguments: argparse.Namespace) -> dict[str, Any]:
     seed = [arguments.seed, ["axon", *OTHERS].index(kind), index]
     member = Member.drawn(seed) if kind == "axon" else None
-    clean = member.signal(inverter.protocol, DIFFUSIVITY) if member else OTHERS[kind](inverter.protocol, DIFFUSIVITY, seed)
+    clean = (
+        member.signal(inverter.protocol, DIFFUSIVITY) if member else OTHERS[kind](inverter.protocol, DIFFUSIVITY, seed)
+    )
     axon = reconstruct(noisy(clean, inverter.protocol, arguments.snr, seed), inverter.protocol, inverter=inverter)
     record = {"kind": kind, "index": index, "seed": arguments.seed, "snr": arguments.snr, "latent": axon.solution.latent.tolist(),
               "fit": axon.solution.fit, "explained": axon.report()["explained"], "seconds": axon.solution.seconds}  # fmt: skip
@@ -80,11 +82,31 @@ def case(kind: str, index: int, inverter: Inverter, arguments: argparse.Namespac
 def coverage(records: list[dict[str, Any]]) -> Iterator[Row]:
     low, high = BETWEEN
     for name in UNITS:
-        inside = [q["low"] <= q["truth"] <= q["high"] for q in (r["quantities"][name] for r in records) if q["low"] is not None]
+        inside = [
+            q["low"] <= q["truth"] <= q["high"]
+            for q in (r["quantities"][name] for r in records)
+            if q["low"] is not None
+        ]
         bounds = {"at_least": low, "at_most": high} if name in ASKED else {}
-        yield Row(f"{name.replace('_', ' ')}: truth within its 90 % interval, of {len(inside)}", 100 * np.mean(inside), "%", **bounds)
-    yield Row("nodes of the surface within theirs", 100 * float(np.mean([r["vertices"] for r in records])), "%", at_least=low, at_most=high)
-    yield Row("axons flagged as not explained", 100 * float(np.mean([r["explained"] is False for r in records])), "%", at_most=FALSE_ALARMS)
+        yield Row(
+            f"{name.replace('_', ' ')}: truth within its 90 % interval, of {len(inside)}",
+            100 * np.mean(inside),
+            "%",
+            **bounds,
+        )
+    yield Row(
+        "nodes of the surface within theirs",
+        100 * float(np.mean([r["vertices"] for r in records])),
+        "%",
+        at_least=low,
+        at_most=high,
+    )
+    yield Row(
+        "axons flagged as not explained",
+        100 * float(np.mean([r["explained"] is False for r in records])),
+        "%",
+        at_most=FALSE_ALARMS,
+    )
     yield Row("Chamfer distance, mean", float(np.mean([r["chamfer_um"] for r in records])), "µm")
 
 
@@ -106,7 +128,9 @@ def main() -> int:
     earlier = {}
     if arguments.record and arguments.record.exists():
         earlier = {(r["kind"], r["index"]): r for r in map(json.loads, arguments.record.read_text().splitlines())}
-    inverter = inverter_for(Protocol.paper(), arguments.prior, noise_sd=1 / arguments.snr, diffusivity=DIFFUSIVITY, device=arguments.device)
+    inverter = inverter_for(
+        Protocol.paper(), arguments.prior, noise_sd=1 / arguments.snr, diffusivity=DIFFUSIVITY, device=arguments.device
+    )
     records = []
     for kind in ["axon", *OTHERS]:
         for index in range(arguments.axons if kind == "axon" else arguments.others):
@@ -116,12 +140,20 @@ def main() -> int:
                 if arguments.record:
                     with arguments.record.open("a") as file:
                         file.write(json.dumps(record) + "\n")
-                print(f"  {kind} {index}: explained {record['explained']}, Chamfer {record.get('chamfer_um', float('nan')):.3f}, {record['seconds']:.1f} s", flush=True)
+                print(
+                    f"  {kind} {index}: explained {record['explained']}, Chamfer {record.get('chamfer_um', float('nan')):.3f}, {record['seconds']:.1f} s",
+                    flush=True,
+                )
             records.append(record)
     axons = [r for r in records if r["kind"] == "axon"]
     tables = {"Intervals": list(coverage(axons)) if axons else []}
     tables["What no axon gives"] = [
-        Row(f"{kind} flagged, of {len(own)}", 100 * float(np.mean([r["explained"] is False for r in own])), "%", at_least=FLAGGED)
+        Row(
+            f"{kind} flagged, of {len(own)}",
+            100 * float(np.mean([r["explained"] is False for r in own])),
+            "%",
+            at_least=FLAGGED,
+        )
         for kind in OTHERS
         if (own := [r for r in records if r["kind"] == kind])
     ]

@@ -13,6 +13,7 @@ from checks.paper_runs import DIFFUSIVITY, Runs
 from napari_remidi.results import chamfer, inverter_for, reconstruct
 from napari_remidi.scan import Protocol
 from napari_remidi.shapes import Prior
+from napari_remidi.shapes.exemplars import with_exemplars
 from napari_remidi.shapes.families import EFFECTS, closed_axon
 from napari_remidi.shapes.gaussian import FEW
 from napari_remidi.shapes.learning import Learner
@@ -110,7 +111,7 @@ def made(variant: Variant, shipped: Prior, data: Tensor, recipe: Recipe) -> Prio
     with torch.no_grad():
         members = shipped.network.double().decode(torch.as_tensor(shipped.exemplars))
         shipped.network.float()
-    return replace(prior, exemplars=prior.encode_coefficients(members.numpy()))
+    return with_exemplars(prior, prior.encode_coefficients(members.numpy()))
 
 
 def lines(shipped: Prior, each: int, shapes: int) -> Iterator[list[str]]:

@@ -14,7 +14,6 @@ from napari_remidi.inversion.preview.examples import DEGREE, TurnedSignals, nois
 from napari_remidi.inversion.preview.harmonics import Harmonics, monomials
 from napari_remidi.inversion.preview.training import Outline, distance
 from napari_remidi.inversion.starts import StartLibrary, build_library, half_sphere
-from napari_remidi.inversion.template import Template
 from napari_remidi.physics import TetMesh, simulate
 from napari_remidi.results import reconstruct
 from napari_remidi.scan import Protocol, Waveform, spread_directions
@@ -200,8 +199,7 @@ def test_what_no_preview_can_be_made_for_is_refused(protocol, name, settings, ch
 
 def test_a_reconstruction_begins_with_the_preview(preview, protocol, prior, signal) -> None:
     inverter = Inverter(protocol, prior, Settings(noise_sd=0.01, device="cpu", starts=2), preview)
-    coarse = Template.of(prior, inverter.device, 32, 60)
-    library = build_library(coarse, protocol, inverter.settings, inverter.device, count=8)
+    library = build_library(inverter.prior, protocol, inverter.settings, inverter.device, count=8)
     inverter._library = next(step for step in library if isinstance(step, StartLibrary))
     steps = inverter.run(signal)
     first = next(steps)

@@ -23,7 +23,7 @@ from napari_remidi.inversion.starts import StartLibrary, best_starts, build_libr
 from napari_remidi.inversion.symmetry import symmetry_of
 from napari_remidi.inversion.template import Template
 from napari_remidi.inversion.tissue import TissueProblem
-from napari_remidi.physics.devices import choose_device, memory_guard
+from napari_remidi.physics.devices import choose_device, memory_guard, one_thread
 from napari_remidi.scan.normalisation import normalised_together
 from napari_remidi.scan.smooth import noise_of
 from napari_remidi.shapes.calibre import measured_sections, section_radii
@@ -97,7 +97,7 @@ class Inverter:
             raise InputError(f"the signal has {signal.size} values, the protocol {len(self.protocol)} measurements")
         if bad := int((~np.isfinite(signal)).sum()):
             raise InputError(f"{bad} of {len(signal)} values of the signal are not finite; choose another voxel")
-        with memory_guard(self.device, f"inverting {len(signal)} measurements"):
+        with one_thread(), memory_guard(self.device, f"inverting {len(signal)} measurements"):
             return (yield from self._run(signal))
 
     def _run(self, signal: Floats) -> Generator[Iterate, None, Solution]:
@@ -148,8 +148,7 @@ class Inverter:
     def _prepare(self) -> Iterator[Iterate]:
         if self._library is not None:
             return
-        assert self._coarse is not None
-        for step in build_library(self._coarse.template, self.protocol, self.settings, self.device):
+        for step in build_library(self.prior, self.protocol, self.settings, self.device):
             if isinstance(step, StartLibrary):
                 self._library = step
             else:

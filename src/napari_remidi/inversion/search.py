@@ -10,7 +10,7 @@ one mesh of half the spacing, and added to the prediction (deferred correction; 
 the square of the spacing, so four thirds of the difference are what is left out: Richardson).
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from napari_remidi.inversion.noise import rician_mean
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.solution import Iterate
 from napari_remidi.inversion.tissue import TissueProblem
+from napari_remidi.physics.devices import workers
 from napari_remidi.scan.normalisation import normalised_together
 
 if TYPE_CHECKING:
@@ -70,12 +71,14 @@ class Search:
         for point in candidates:
             self._started += 1
             runs.append(_Run(self._started, descend(self.coarse, rough, point, sum(ROUNDS))))
-        for steps in ROUNDS:
-            for run in runs:
-                for step in run.advance(steps):
-                    yield self._iterate("starting", step, run.number, self.coarse, rough)
-            runs = sorted((run for run in runs if run.last is not None), key=lambda run: run.objective)
-            runs = runs[: max(REFINED, len(runs) // 2)]
+        with workers(self.coarse.device) as each:
+            for steps in ROUNDS:
+                for _ in range(steps):
+                    for run, step in zip(runs, each(_Run.advance, runs), strict=True):
+                        if step is not None:
+                            yield self._iterate("starting", step, run.number, self.coarse, rough)
+                runs = sorted((run for run in runs if run.last is not None), key=lambda run: run.objective)
+                runs = runs[: max(REFINED, len(runs) // 2)]
         for run in runs[:REFINED]:
             assert run.last is not None
             start = self.problem.point(run.last.point.parameters, run.last.point.rotation)
@@ -193,7 +196,7 @@ def _chi2_per_dof(problem: AnyProblem, point: Point, target: Target) -> float:
 
 
 class _Run:
-    """A start that descends a few steps at a time."""
+    """A start that descends a step at a time."""
 
     def __init__(self, number: int, steps: Iterator[Step]) -> None:
         self.number, self.steps = number, steps
@@ -203,8 +206,8 @@ class _Run:
     def objective(self) -> float:
         return np.inf if self.last is None else self.last.objective
 
-    def advance(self, count: int) -> Generator[Step]:
-        """Take so many steps, or fewer where it has come to its end."""
-        for _, step in zip(range(count), self.steps, strict=False):
-            self.last = step
-            yield step
+    def advance(self) -> Step | None:
+        """Take a step, or none where it has come to its end."""
+        step = next(self.steps, None)
+        self.last = step or self.last
+        return step

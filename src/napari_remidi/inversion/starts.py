@@ -18,17 +18,19 @@ from numpy.typing import NDArray
 
 from napari_remidi.inversion.rotation import rotations_about
 from napari_remidi.inversion.settings import Settings
-from napari_remidi.inversion.template import Template
+from napari_remidi.physics.devices import workers
 from napari_remidi.physics.encoding.pgse import pgse_signal
 from napari_remidi.physics.encoding.pulses import pulse_blocks
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
     from napari_remidi.scan.shells import Shell
+    from napari_remidi.shapes import Prior
 
 Floats = NDArray[np.float64]
-DIRECTIONS = 80  # on a half sphere, for the 45 coefficients of degree eight
+DIRECTIONS = 60  # on a half sphere, for the 45 coefficients of degree eight
 SHELLS = 6  # of a protocol that has more
+TOLD_EVERY = 8  # examples
 LEAST_SIGNAL = 1e-3  # of S0: what is less counts as that in a logarithm
 EXPONENTS = np.array([(a, b, 8 - a - b) for a in range(9) for b in range(9 - a)])
 
@@ -52,9 +54,9 @@ class StartLibrary:
 
 
 def build_library(
-    template: Template, protocol: "Protocol", settings: Settings, device: torch.device, count: int = 256
+    prior: "Prior", protocol: "Protocol", settings: Settings, device: torch.device, count: int | None = None
 ) -> Iterator[float | StartLibrary]:
-    """Simulate the first `count` examples of a prior on its template; yields the share done, and the library last."""
+    """Simulate the first `count` exemplars whose models a prior has; yields the share done, and the library last."""
     from napari_remidi.scan import Protocol
 
     shells = spread_shells(protocol, SHELLS)
@@ -64,23 +66,24 @@ def build_library(
     )
     body = Protocol.pgse(bvals, np.tile(directions, (len(shells), 1)), delta, Delta)
     blocks = pulse_blocks(body, device)
-    latents, signals = [], []
-    examples = np.asarray(template.prior.exemplars, dtype=np.float64)[:count]
-    for index, latent in enumerate(examples):
-        shape = template.shape(latent)
-        if shape is not None:
-            latents.append(latent)
-            signals.append(
-                pgse_signal(shape.model, blocks, settings.diffusivity, count=len(body)).double().cpu().numpy()
-            )
-        if index % 8 == 7:
-            yield (index + 1) / len(examples)
+
+    def simulated(index: int) -> Floats:
+        signal = pgse_signal(prior.models[index], blocks, settings.diffusivity, count=len(body))
+        return np.asarray(signal.double().cpu())
+
+    latents = np.asarray(prior.exemplars, dtype=np.float64)[: len(prior.models)][:count]
+    signals: list[Floats] = []
+    with workers(device) as each:
+        for signal in each(simulated, range(len(latents))):
+            signals.append(signal)
+            if len(signals) % TOLD_EVERY == 0:
+                yield len(signals) / len(latents)
     at_nodes = np.array(signals).reshape(len(latents), len(shells), DIRECTIONS)
     frames = np.array([tensor_frame(signal, directions) for signal in at_nodes[:, 0]])
     fit = np.linalg.pinv(monomials(directions))
     turned = [fit @ monomials(directions @ frame.T) @ fit for frame in frames]
     polynomials = np.einsum("ekd,esd->ske", turned, at_nodes).astype(np.float32)
-    yield StartLibrary(np.array(latents), frames, polynomials, tuple(shell.indices for shell in shells))
+    yield StartLibrary(latents, frames, polynomials, tuple(shell.indices for shell in shells))
 
 
 def best_starts(

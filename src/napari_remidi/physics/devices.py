@@ -1,13 +1,17 @@
 """Where the arithmetic runs: one name in, one torch device out, and one sentence when its memory is full."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
 from napari_remidi.errors import InputError, OutOfMemory
 
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+MOST_WORKERS = min(CORES, 8)
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
 
@@ -46,6 +50,33 @@ def memory_guard(device: torch.device, what: str) -> Iterator[None]:
         if "out of memory" in str(error) or "can't allocate memory" in str(error):
             raise _out_of_memory(device, what) from error
         raise
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch run every operation on one thread of the CPU: on small matrices several are slower than one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def workers(device: torch.device) -> Iterator[Callable[..., Iterator[Any]]]:
+    """A `map` that works on several pieces at once where the device is the CPU, a thread for each core.
+
+    Results come in the order of the pieces. Leaving the context drops what has not begun.
+    """
+    if device.type != "cpu" or MOST_WORKERS == 1:
+        yield map
+        return
+    pool = ThreadPoolExecutor(MOST_WORKERS)
+    try:
+        yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _out_of_memory(device: torch.device, what: str) -> OutOfMemory:

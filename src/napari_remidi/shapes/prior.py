@@ -21,6 +21,7 @@ from napari_remidi.errors import PriorError
 from napari_remidi.files import write_whole
 from napari_remidi.physics import TetMesh
 from napari_remidi.shapes.autoencoder import SpectralAutoEncoder
+from napari_remidi.shapes.exemplars import ExemplarModels
 from napari_remidi.shapes.fitting import fitted_fields
 from napari_remidi.shapes.quality import folded
 from napari_remidi.shapes.spectral import SpectralBasis, placed
@@ -28,7 +29,7 @@ from napari_remidi.shapes.tube import Tube
 
 Floats = NDArray[np.float64]
 SHIPPED = ("axon", "axon-open")
-FORMAT = 2
+FORMAT = 3
 NUDGE = 1e-5  # standard deviations
 
 
@@ -45,6 +46,7 @@ class Prior:
     network : coefficients <-> latent
     pod : (n, R) float32, spans the low Laplacian modes of every shape of the family
     exemplars : (E, d) latents of family members, the most different first
+    models : of diffusion in the first exemplars; none with open ends
     provenance : seed, families, metrics
     """
 
@@ -55,6 +57,7 @@ class Prior:
     network: SpectralAutoEncoder
     pod: NDArray[np.float32]
     exemplars: Floats
+    models: ExemplarModels
     provenance: dict[str, Any]
 
     @classmethod
@@ -181,7 +184,7 @@ class Prior:
     def save(self, path: str | PathLike[str]) -> None:
         """Write a .safetensors file; OutputError where it cannot be written."""
         metadata = {"config": json.dumps(_config(self)), "provenance": json.dumps(self.provenance)}
-        content = safetensors_bytes(_tensors(self), metadata)
+        content = safetensors_bytes({**_tensors(self), **_models(self)}, metadata)
         write_whole(Path(path), lambda file: file.write(content))
 
     def prepare(self, device: torch.device) -> None:
@@ -218,6 +221,10 @@ def _tensors(prior: Prior) -> dict[str, Tensor]:
     return {**weights, "pod": pod.contiguous(), "exemplars": exemplars}
 
 
+def _models(prior: Prior) -> dict[str, Tensor]:
+    return {f"models.{name}": torch.from_numpy(getattr(prior.models, name)) for name in ("decay", "position")}
+
+
 @lru_cache(maxsize=2)
 def _shipped(name: str) -> Prior:
     return _read(Path(str(files("napari_remidi.shapes") / "weights" / f"{name}.safetensors")), name)
@@ -247,5 +254,6 @@ def _read(path: Path, name: str) -> Prior:
         network,
         tensors["pod"].float().numpy(),
         tensors["exemplars"].double().numpy(),
+        ExemplarModels(tensors["models.decay"].numpy(), tensors["models.position"].numpy()),
         json.loads(metadata.get("provenance", "{}")),
     )

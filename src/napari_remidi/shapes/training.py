@@ -18,6 +18,7 @@ from torch import Tensor
 
 from napari_remidi.errors import PriorError
 from napari_remidi.files import write_whole
+from napari_remidi.shapes.exemplars import ExemplarModels, with_exemplars
 from napari_remidi.shapes.families import closed_axon, open_axon
 from napari_remidi.shapes.fitting import fitted_fields
 from napari_remidi.shapes.learning import Learner
@@ -69,12 +70,15 @@ def train(
     if state is not None:
         learner.restore(state)
     _learn(learner, torch.as_tensor(held_out, dtype=torch.float32), axons, checkpoint, progress)
-    nothing = np.zeros((1, 1))
+    none = np.zeros((1, 1))
     prior = Prior(
-        recipe.name, recipe.ends, recipe.tube, recipe.basis, learner.finished(), nothing.astype(np.float32), nothing, {}
-    )
+        recipe.name, recipe.ends, recipe.tube, recipe.basis, learner.finished(), none.astype(np.float32), none,
+        ExemplarModels.of([], recipe.tube), {},
+    )  # fmt: skip
     picked = _most_different(train_set[:6000], recipe.basis.scale(), recipe.exemplars)
-    exemplars = prior.encode_coefficients(train_set[picked])
+    prior = with_exemplars(
+        prior, prior.encode_coefficients(train_set[picked]), lambda done: progress("exemplars", done)
+    )
     shapes = [recipe.basis.vertices(torch.as_tensor(c), recipe.tube).numpy() for c in train_set[-recipe.pod_shapes :]]
     pod = pod_basis(shapes, recipe.tube, recipe.modes, recipe.pod_size, lambda done: progress("modes", done))
     provenance = {
@@ -84,7 +88,7 @@ def train(
         "metrics": measured(prior, held_out, axons.kinds[-recipe.held_out :]),
         "seconds": round(time.perf_counter() - began),
     }
-    prior = Prior(recipe.name, recipe.ends, recipe.tube, recipe.basis, prior.network, pod, exemplars, provenance)
+    prior = replace(prior, pod=pod, provenance=provenance)
     if out is not None:
         prior.save(out)
     checkpoint.remove()

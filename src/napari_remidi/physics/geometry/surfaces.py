@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Surface = Union["trimesh.Trimesh", str, "PathLike[str]"]
 
 VOLUME_TOLERANCE = 0.05  # of a compartment's volume, between its surfaces and its tetrahedra
-ENVELOPE = 5e-4  # of the diagonal: the mesher's own bound; nodes on a wall two surfaces share were seen 1.4 times off it
+ENVELOPE = 5e-4  # of the diagonal: the mesher's own bound; on a shared wall, nodes were seen 1.4 times off it
 STEP_INSIDE = 1e-3  # of the extent: how far a surface's vertices are taken inwards to see which surfaces hold them
 CROSSING = 0.01  # of a surface's vertices: fewer inside another than that are outside, for round-off
 
