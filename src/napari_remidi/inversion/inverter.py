@@ -195,6 +195,9 @@ class Inverter:
         noise = Noise.known(self.settings.noise_sd, target.signal, self.protocol)
         spread = vertex_sd(shape, best.rotation, covariance, faces, problem.turn)
         variance = ((target.signal - target.signal.mean()) ** 2).sum()
+        quantities = with_intervals(self.prior, body, latent, covariance)
+        fit = goodness_of_fit(local, best.signal, target, self.protocol, noise, problem.model_error)
+        symmetry = symmetry_of(problem, target, best, float(spread[np.unique(faces)].mean()))
         return Solution(
             points=body @ best.rotation.T,
             tetrahedra=np.asarray(self.prior.tetrahedra),
@@ -215,12 +218,12 @@ class Inverter:
             noise_source=source,
             iterations=len(search.history),
             stop_reason=search.stop,
-            seconds=time.perf_counter() - began,
             settings=replace(self.settings, preview=self._preview is not None).to_dict(),
             device=str(self.device),
-            quantities=with_intervals(self.prior, body, latent, covariance),
-            fit=goodness_of_fit(local, best.signal, target, self.protocol, noise, problem.model_error),
-            symmetry=symmetry_of(problem, target, best, float(spread[np.unique(faces)].mean())),
+            quantities=quantities,
+            fit=fit,
+            symmetry=symmetry,
+            seconds=time.perf_counter() - began,
         )
 
 

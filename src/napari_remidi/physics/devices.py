@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from napari_remidi.errors import InputError, OutOfMemory
 
@@ -54,11 +55,12 @@ def memory_guard(device: torch.device, what: str) -> Iterator[None]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let PyTorch run every operation on one thread of the CPU: on small matrices several are slower than one."""
+    """Let every operation run on one thread of the CPU: on small matrices several are slower than one."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1, "blas"):
+            yield
     finally:
         torch.set_num_threads(before)
 
