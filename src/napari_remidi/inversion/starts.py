@@ -94,9 +94,11 @@ def best_starts(
     """
     rotations = rotations_about(axis)
     misfit = np.zeros((len(rotations), len(library.latents)))
+    turned, basis = np.zeros((0, 3)), np.zeros((0, len(EXPONENTS)), dtype=np.float32)
     for polynomials, rows in zip(library.polynomials, library.rows, strict=True):
-        body = np.einsum("rij,mi->rmj", rotations, protocol.bvecs[rows])
-        basis = monomials(body.reshape(-1, 3)).astype(np.float32)
+        if not np.array_equal(turned, protocol.bvecs[rows]):  # shells often have the same directions
+            turned = protocol.bvecs[rows]
+            basis = monomials(np.einsum("rij,mi->rmj", rotations, turned).reshape(-1, 3)).astype(np.float32)
         predicted = (basis @ polynomials).reshape(len(rotations), len(rows), -1)
         misfit += ((predicted - signal[rows, None].astype(np.float32)) ** 2).sum(axis=1)
     orientation = misfit.argmin(axis=0)

@@ -1,5 +1,7 @@
 """Shapes that a turn about their axis, or a point inversion, does not change as far as can be told."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
@@ -13,7 +15,7 @@ from napari_remidi.shapes.calibre import measured_sections, section_rims
 from napari_remidi.shapes.tube import Tube
 
 Floats = NDArray[np.float64]
-TURNS = (45.0, 90.0, 135.0, 180.0)  # degrees about the axis from end to end
+TURNS = (90.0, 45.0, 135.0, 180.0)  # degrees about the axis from end to end
 UNSEEN = float(chi2.isf(0.05, 1))  # squared change of a signal, in units of its noise, that is hardly told
 ROUND = "round: turned about its axis by any angle it has the same signal"
 POINT_SYMMETRIC = "point-symmetric: the twin is the same shape"
@@ -28,7 +30,7 @@ def symmetry_of(problem: CellProblem | TissueProblem, target: Target, point: Poi
     farther from its own than the surface's standard deviation, µm.
     """
     prior, found = problem.template.prior, []
-    if isinstance(problem, CellProblem) and change_by_turns(problem, target, point) < UNSEEN:
+    if isinstance(problem, CellProblem) and all(change < UNSEEN for change in changes_by_turns(problem, target, point)):
         found.append(ROUND)
     body = problem.shape_of(point).points.cpu().numpy()
     if distance_to_twin(body, prior.tube, prior.ends) < surface_sd:
@@ -36,15 +38,13 @@ def symmetry_of(problem: CellProblem | TissueProblem, target: Target, point: Poi
     return f"{'; '.join(found)} ({WITHIN})" if found else None
 
 
-def change_by_turns(problem: CellProblem, target: Target, point: Point) -> float:
-    """The largest squared change of the signal, in units of its noise, when the shape turns about its axis."""
+def changes_by_turns(problem: CellProblem, target: Target, point: Point) -> Iterator[float]:
+    """Squared changes of the signal, in units of its noise, when the shape turns about its axis."""
     at_rest, sd = rician_mean(point.signal, target.noise_sd), rician_sd(point.signal, target.noise_sd)
-    changes = []
     for degrees in TURNS:
         turn = Rotation.from_euler("z", degrees, degrees=True).as_matrix()
         turned = rician_mean(problem.signal(point, point.rotation @ turn), target.noise_sd)
-        changes.append(float((((turned - at_rest) / sd) ** 2).sum()))
-    return max(changes)
+        yield float((((turned - at_rest) / sd) ** 2).sum())
 
 
 def distance_to_twin(points: Floats, tube: Tube, ends: str) -> float:

