@@ -13,7 +13,7 @@ from napari_remidi.inversion.cell import CellProblem
 from napari_remidi.inversion.fit import Noise, goodness_of_fit
 from napari_remidi.inversion.levenberg_marquardt import Local, Point, Target
 from napari_remidi.inversion.noise import rician_mean
-from napari_remidi.inversion.posterior import posterior_covariance, vertex_sd
+from napari_remidi.inversion.posterior import CURVED, posterior_covariance, vertex_sd
 from napari_remidi.inversion.preview import Guess, Preview
 from napari_remidi.inversion.samples import with_intervals
 from napari_remidi.inversion.search import AnyProblem, Search
@@ -119,7 +119,8 @@ class Inverter:
             kind = CellProblem if self.settings.model == "axon" else TissueProblem
             ends = self.prior.ends
             template = Template.of(self.prior, self.device, self.settings.modes)
-            coarse = Template.of(self.prior, self.device, COARSE_MODES[ends], COARSE_BASIS[ends])
+            rough = self.prior.on(self.prior.tube.coarser()) if ends == "closed" else self.prior
+            coarse = Template.of(rough, self.device, COARSE_MODES[ends], COARSE_BASIS[ends])
             self._problem = kind(template, self.protocol, self.settings, self.device)
             rows = self._coarse_rows = coarse_rows(self.protocol)
             self._coarse = kind(coarse, self.protocol.subset(rows), self.settings, self.device)
@@ -127,7 +128,7 @@ class Inverter:
             yield from self._prepare()
         target = self._target(signal, self._problem.model_error)
         assert self._coarse is not None
-        search = Search(self._coarse, self._coarse_rows, self._problem, target, self.prior, self.settings)
+        search = Search(self._coarse, self._coarse_rows, self._problem, target, self.settings)
         candidates = self._candidates(signal, self._coarse, guesses)
         for first in range(0, len(candidates), self.settings.starts):
             yield from search.tournament(candidates[first : first + self.settings.starts])
@@ -186,7 +187,7 @@ class Inverter:
             target = replace(target, noise_sd=self._residual_sd(target, best))
         chi2 = search.chi2_per_dof(best, target)
         local = Local.at(problem, target, best)
-        covariance = posterior_covariance(local.hessian, chi2)
+        covariance = posterior_covariance(local.hessian, problem.precision, CURVED * np.sqrt(max(1.0, chi2)))
         fitted = rician_mean(best.signal, target.noise_sd)
         shape = problem.shape_of(best)
         faces = np.asarray(self.prior.boundary)

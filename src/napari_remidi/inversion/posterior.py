@@ -6,17 +6,22 @@ from numpy.typing import NDArray
 from napari_remidi.inversion.template import Shape
 
 Floats = NDArray[np.float64]
+CURVED = 2.0  # times the noise that the error bars are made for
 
 
-def posterior_covariance(hessian: Floats, chi2_per_dof: float) -> Floats:
-    """Laplace approximation (JᵀJ/σ² + prior)⁻¹, (P, P).
+def posterior_covariance(hessian: Floats, precision: Floats, wider: float = 1.0) -> Floats:
+    """Laplace approximation (JᵀJ/σ² + prior)⁻¹, (P, P), with the noise counted as `wider` times as large.
 
-    Where the model explains less than the noise allows (χ² per degree of freedom above one), the misfit counts as
-    noise and the covariance grows with it.
+    Parameters
+    ----------
+    hessian : (P, P) JᵀJ/σ² + prior
+    precision : (P,) of the prior, which stays as it is
     """
+    prior = np.diag(precision)
+    hessian = (hessian - prior) / wider**2 + prior
     scale = np.sqrt(np.maximum(np.diag(hessian), 1e-12))
     inverse = np.linalg.inv(hessian / np.outer(scale, scale)) / np.outer(scale, scale)
-    return inverse * max(1.0, chi2_per_dof)
+    return inverse
 
 
 def vertex_sd(shape: Shape, rotation: Floats, covariance: Floats, boundary: NDArray[np.int64], turn: slice) -> Floats:

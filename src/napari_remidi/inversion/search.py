@@ -12,7 +12,7 @@ the square of the spacing, so four thirds of the difference are what is left out
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,6 @@ from napari_remidi.inversion.solution import Iterate
 from napari_remidi.inversion.tissue import TissueProblem
 from napari_remidi.physics.devices import workers
 from napari_remidi.scan.normalisation import normalised_together
-
-if TYPE_CHECKING:
-    from napari_remidi.shapes import Prior
 
 Floats = NDArray[np.float64]
 AnyProblem = CellProblem | TissueProblem
@@ -51,11 +48,10 @@ class Search:
         rows: NDArray[np.int64],
         problem: AnyProblem,
         target: Target,
-        prior: "Prior",
         settings: Settings,
     ) -> None:
         self.coarse, self.rows, self.problem, self.target = coarse, rows, problem, target
-        self.prior, self.settings = prior, settings
+        self.settings = settings
         self.best: Point | None = None
         self.best_objective = np.inf
         self.stop = "no progress"
@@ -171,7 +167,7 @@ class Search:
             start=start,
             n_starts=count,
             points=points,
-            faces=np.asarray(self.prior.boundary),
+            faces=np.asarray(problem.template.prior.boundary),
             signal=rician_mean(step.point.signal, target.noise_sd) if stage == "refining" else None,
             chi2_per_dof=chi2,
         )

@@ -69,7 +69,7 @@ class Template:
     @cached_property
     def halved(self) -> "Template":
         """Of the same shapes on a mesh of half the spacing."""
-        return Template.of(self.prior.halved(), self.basis.device, self.modes)
+        return Template.of(self.prior.on(self.prior.tube.halved()), self.basis.device, self.modes)
 
     def shape(self, latent: Floats) -> "Shape | None":
         """The shape of a latent, or None where its mesh would fold or the decoder knows nothing."""

@@ -156,10 +156,9 @@ class Prior:
                 break
         return np.asarray(share * latent)
 
-    def halved(self) -> "Prior":
-        """The same shapes on a template of half the spacing."""
-        finer = self.tube.halved()
-        return replace(self, tube=finer, pod=self.tube.interpolated(self.pod, finer))
+    def on(self, tube: Tube) -> "Prior":
+        """The same shapes on another template."""
+        return replace(self, tube=tube, pod=self.tube.interpolated(self.pod, tube))
 
     def moved(self, latent: ArrayLike, step: ArrayLike) -> Floats:
         """A latent, (d,), after a step of first order: along the curve that is straight before it is made Gaussian.

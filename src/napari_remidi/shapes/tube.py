@@ -89,6 +89,10 @@ class Tube:
         """With half the spacing every way."""
         return Tube(2 * self.rings, 2 * self.layers - 1, 2 * self.sectors)
 
+    def coarser(self) -> "Tube":
+        """With a ring fewer and four fifths of the sections, about a third of the nodes."""
+        return Tube(max(self.rings - 1, 1), max(round(0.8 * self.layers), 2), self.sectors)
+
     def interpolated(self, values: NDArray[np.floating], finer: "Tube") -> NDArray[np.floating]:
         """Nodal values, (n, r), at the nodes of another tube: linear in every triangle of a section and between
         sections.

@@ -68,7 +68,7 @@ class ExpectedErrors:
         signal = point.signal[rest.kept]
         target = Target(rician_mean(signal, self.noise_sd), self.noise_sd, rest.series)
         change = target.weighted(signal, jacobian[rest.kept])
-        return posterior_covariance(change.T @ change + np.diag(self.precision), chi2_per_dof=1.0)
+        return posterior_covariance(change.T @ change + np.diag(self.precision), self.precision)
 
     def _surface_sd(self, point: Point, covariance: Floats) -> float:
         """Mean over the surface of the standard deviation along its normal, µm."""
