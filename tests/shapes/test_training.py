@@ -87,6 +87,24 @@ def test_a_stopped_training_goes_on_to_the_same_prior(tiny: tuple[Prior, Path], 
     assert again.content_hash == tiny[0].content_hash
 
 
+def test_a_stopped_training_is_as_patient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a rate of zero the first check is the best: three more, and the training ends, wherever it was stopped."""
+    monkeypatch.setattr("napari_remidi.shapes.training.CHECK_EVERY", 2)
+    recipe = replace(TINY, axons=100, held_out=10, steps=40, rate=0.0, patience=3, pod_shapes=1)
+    checks: list[float] = []
+
+    def stop(what: str, done: float) -> None:
+        if what == "auto-encoder":
+            checks.append(done)
+        if what == "modes" or len(checks) == 3:
+            raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, tmp_path / "patient.safetensors", progress=stop)
+    assert checks == [0.05, 0.1, 0.15, 0.2]
+
+
 def test_a_checkpoint_of_another_recipe_is_not_used(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     path.with_suffix(".checkpoint").write_bytes(b"not a checkpoint")
