@@ -1,6 +1,7 @@
 """Closed surfaces of any triangulation, written on the reference tube, and the surfaces that cannot be."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import trimesh
 from napari_remidi.errors import InputError, MeshError
 from napari_remidi.physics import TetMesh
 from napari_remidi.physics.geometry.crossings import crossing_faces
-from napari_remidi.shapes.registration import TOLERANCE, register, register_folder
+from napari_remidi.shapes.registration import TOLERANCE, Registration, register, register_folder
 from napari_remidi.shapes.tube import Tube
 
 TUBE = Tube(3, 41)
@@ -85,6 +86,11 @@ def elsewhere(surface: trimesh.Trimesh, seed: int = 3) -> trimesh.Trimesh:
     return surface.copy().apply_transform(turn).apply_translation([30, -12, 5])
 
 
+@lru_cache
+def registered(kind: str) -> Registration:
+    return register(elsewhere(SURFACES[kind]()), TUBE, kind)
+
+
 def lobed() -> trimesh.Trimesh:
     ball = trimesh.creation.icosphere(5)
     turns = 2 * np.pi * np.arange(3) / 3
@@ -127,8 +133,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("kind", SURFACES)
 def test_a_tube_of_any_triangulation_is_written_on_the_template(kind: str) -> None:
-    surface = elsewhere(SURFACES[kind]())
-    found = register(surface, TUBE, kind)
+    surface, found = elsewhere(SURFACES[kind]()), registered(kind)
     mesh = TetMesh(found.points, TUBE.tetrahedra)
     assert found.name == kind
     assert found.mean_um <= TOLERANCE
@@ -141,8 +146,7 @@ def test_a_tube_of_any_triangulation_is_written_on_the_template(kind: str) -> No
 
 
 def test_the_distances_are_those_between_the_surfaces() -> None:
-    surface = elsewhere(SURFACES["four beads"]())
-    found = register(surface, TUBE)
+    surface, found = elsewhere(SURFACES["four beads"]()), registered("four beads")
     mesh = TetMesh(found.points, TUBE.tetrahedra).surface
     both = [
         trimesh.proximity.closest_point(other, trimesh.sample.sample_surface(one, 3000, seed=9)[0])[1]
@@ -154,7 +158,7 @@ def test_the_distances_are_those_between_the_surfaces() -> None:
 
 
 def test_every_section_is_an_affine_image_of_the_disc_evenly_spaced() -> None:
-    found = register(elsewhere(SURFACES["sheared"]()), TUBE)
+    found = registered("sheared")
     layers = found.points.reshape(TUBE.layers, -1, 3)
     rho, angle = TUBE.section.T
     disc = np.stack([np.ones_like(rho), rho * np.cos(angle), rho * np.sin(angle)], axis=1)
