@@ -151,7 +151,7 @@ def test_fewer_surfaces_than_dimensions_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_linear_basis_is_the_recipe_of_width_zero() -> None:
-    linear = train(replace(TINY, width=0, latent=12))
+    linear = train(replace(TINY, width=0, latent=12, axons=400))
     assert linear.provenance["steps"] == 0
     rng = np.random.default_rng(77)
     axons = [closed_axon(rng, "bent") for _ in range(40)]
