@@ -218,7 +218,7 @@ def test_far_from_walls_a_gradient_that_turns_in_a_plane_weights_by_its_b_tensor
     position[axes[0]], position[axes[1]] = np.kron(along, one), np.kron(one, along)
     decay = (along_x * decay[:, None] + along_y * decay).ravel()
     model = model_of(decay, position, np.kron(start, start), np.kron(detect, detect))
-    waveforms = [turned_to(w, axes) for w in random_waveforms(2, 10, 2.4, 9000)]
+    waveforms = [turned_to(w, axes) for w in random_waveforms(3, 10, 2.4, 9000)]
     medium = np.zeros((3, 3))
     medium[axes[0], axes[0]], medium[axes[1], axes[1]] = along_x, along_y
     free = np.exp([-(w.b_tensor / 1000 * medium).sum() for w in waveforms])
@@ -252,10 +252,10 @@ def test_the_jacobian_agrees_with_finite_differences() -> None:
     blocks, count = waveform_blocks(protocol, CPU, FLOAT64), len(protocol)
     rotation = torch.as_tensor(Rotation.from_rotvec([0.3, -0.5, 0.2]).as_matrix())
     tangents = random_tangents(len(model.decay))
-    change = waveform_sensitivity(model, tangents, blocks, 1.3, rotation, count, refine=2)
+    change = waveform_sensitivity(model, tangents, blocks, 1.3, rotation, count)
 
     def real(model: ReducedModel, diffusivity: float = 1.3, rotation: torch.Tensor = rotation) -> torch.Tensor:
-        return waveform_signal(model, blocks, diffusivity, rotation, count, refine=2).real
+        return waveform_signal(model, blocks, diffusivity, rotation, count).real
 
     h = 1e-4
     for index in range(len(tangents.start)):

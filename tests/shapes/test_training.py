@@ -21,7 +21,7 @@ from napari_remidi.shapes.training import CHECK_EVERY, drawn, train
 from napari_remidi.shapes.tube import Tube
 
 TINY = replace(
-    RECIPES["axon"], name="tiny", axons=1200, held_out=100, steps=2 * CHECK_EVERY, batch=64, latent=8, width=32,
+    RECIPES["axon"], name="tiny", axons=1000, held_out=50, steps=2 * CHECK_EVERY, batch=64, latent=8, width=32,
     exemplars=16, modes=20, pod_shapes=4, pod_size=40, seed=5,
 )  # fmt: skip
 FINE = Tube(4, 70)
@@ -122,23 +122,23 @@ def test_a_checkpoint_of_another_recipe_is_not_used(tmp_path: Path) -> None:
 def test_one_s_own_surfaces_become_a_prior(tmp_path: Path) -> None:
     folder = tmp_path / "surfaces"
     folder.mkdir()
-    for index in range(5):
+    for index in range(4):
         surface(index, ("bent", "tapered")[index % 2]).export(folder / f"axon-{index}.ply")
     opened = surface(9, "bent")
     opened.update_faces(np.arange(len(opened.faces)) > 40)
     opened.export(folder / "open.ply")
     (tmp_path / "own.toml").write_text(
-        'family = "surfaces"\nsurfaces = "surfaces"\nlatent = 3\npod_shapes = 4\nmodes = 20\n'
+        'family = "surfaces"\nsurfaces = "surfaces"\nlatent = 2\npod_shapes = 3\nmodes = 20\n'
     )
     done = CliRunner().invoke(main, ["train", str(tmp_path / "own.toml"), "-o", str(tmp_path / "own.safetensors")])
     assert done.exit_code == 0, done.output
     assert "left out: open.ply: " in done.output
     prior = Prior.load(tmp_path / "own.safetensors")
-    assert prior.latent_dim == 3
+    assert prior.latent_dim == 2
     assert prior.provenance["recipe"]["width"] == 0
     assert (tmp_path / "own.json").is_file()
     assert (tmp_path / "own.png").stat().st_size > 5000
-    mean = prior.nodes(np.zeros(3))
+    mean = prior.nodes(np.zeros(2))
     assert axis_length(mean, prior.tube) == pytest.approx(14.0, abs=0.3)
     assert section_radii(mean, prior.tube).mean() == pytest.approx(1.5, abs=0.1)
 
