@@ -252,10 +252,10 @@ def test_the_jacobian_agrees_with_finite_differences() -> None:
     blocks, count = waveform_blocks(protocol, CPU, FLOAT64), len(protocol)
     rotation = torch.as_tensor(Rotation.from_rotvec([0.3, -0.5, 0.2]).as_matrix())
     tangents = random_tangents(len(model.decay))
-    change = waveform_sensitivity(model, tangents, blocks, 1.3, rotation, count, refine=2)
+    change = waveform_sensitivity(model, tangents, blocks, 1.3, rotation, count)
 
     def real(model: ReducedModel, diffusivity: float = 1.3, rotation: torch.Tensor = rotation) -> torch.Tensor:
-        return waveform_signal(model, blocks, diffusivity, rotation, count, refine=2).real
+        return waveform_signal(model, blocks, diffusivity, rotation, count).real
 
     h = 1e-4
     for index in range(len(tangents.start)):

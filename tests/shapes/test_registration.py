@@ -1,6 +1,7 @@
 """Closed surfaces of any triangulation, written on the reference tube, and the surfaces that cannot be."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import trimesh
 from napari_remidi.errors import InputError, MeshError
 from napari_remidi.physics import TetMesh
 from napari_remidi.physics.geometry.crossings import crossing_faces
-from napari_remidi.shapes.registration import TOLERANCE, register, register_folder
+from napari_remidi.shapes.registration import TOLERANCE, Registration, register, register_folder
 from napari_remidi.shapes.tube import Tube
 
 TUBE = Tube(3, 41)
@@ -80,9 +81,17 @@ SURFACES = {
 }
 
 
-def elsewhere(surface: trimesh.Trimesh, seed: int = 3) -> trimesh.Trimesh:
-    turn = trimesh.transformations.random_rotation_matrix(np.random.default_rng(seed).random(3))
-    return surface.copy().apply_transform(turn).apply_translation([30, -12, 5])
+TURN = trimesh.transformations.random_rotation_matrix(np.random.default_rng(3).random(3))
+SHIFT = np.array([30, -12, 5])
+
+
+def elsewhere(surface: trimesh.Trimesh) -> trimesh.Trimesh:
+    return surface.copy().apply_transform(TURN).apply_translation(SHIFT)
+
+
+@lru_cache
+def registered(kind: str) -> Registration:
+    return register(elsewhere(SURFACES[kind]()), TUBE, kind)
 
 
 def lobed() -> trimesh.Trimesh:
@@ -127,8 +136,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("kind", SURFACES)
 def test_a_tube_of_any_triangulation_is_written_on_the_template(kind: str) -> None:
-    surface = elsewhere(SURFACES[kind]())
-    found = register(surface, TUBE, kind)
+    surface, found = elsewhere(SURFACES[kind]()), registered(kind)
     mesh = TetMesh(found.points, TUBE.tetrahedra)
     assert found.name == kind
     assert found.mean_um <= TOLERANCE
@@ -141,8 +149,7 @@ def test_a_tube_of_any_triangulation_is_written_on_the_template(kind: str) -> No
 
 
 def test_the_distances_are_those_between_the_surfaces() -> None:
-    surface = elsewhere(SURFACES["four beads"]())
-    found = register(surface, TUBE)
+    surface, found = elsewhere(SURFACES["four beads"]()), registered("four beads")
     mesh = TetMesh(found.points, TUBE.tetrahedra).surface
     both = [
         trimesh.proximity.closest_point(other, trimesh.sample.sample_surface(one, 3000, seed=9)[0])[1]
@@ -154,7 +161,7 @@ def test_the_distances_are_those_between_the_surfaces() -> None:
 
 
 def test_every_section_is_an_affine_image_of_the_disc_evenly_spaced() -> None:
-    found = register(elsewhere(SURFACES["sheared"]()), TUBE)
+    found = registered("sheared")
     layers = found.points.reshape(TUBE.layers, -1, 3)
     rho, angle = TUBE.section.T
     disc = np.stack([np.ones_like(rho), rho * np.cos(angle), rho * np.sin(angle)], axis=1)
@@ -166,18 +173,16 @@ def test_every_section_is_an_affine_image_of_the_disc_evenly_spaced() -> None:
 
 def test_tilted_ends_are_found() -> None:
     """The ends of the sheared cylinder stay horizontal, though its axis leans by 37 degrees there."""
-    found = register(SURFACES["sheared"](), TUBE)
-    layers = found.points.reshape(TUBE.layers, -1, 3)
+    layers = ((registered("sheared").points - SHIFT) @ TURN[:3, :3]).reshape(TUBE.layers, -1, 3)
     for end in (0, -1):
         assert np.ptp(layers[end, :, 2]) < 0.1
         assert abs(layers[end, :, 2]).mean() == pytest.approx(7.5, abs=0.05)
 
 
 def test_normals_that_point_inward_do_not_matter() -> None:
-    surface = bent(1.2, 22.0, 60)
-    inside_out = surface.copy()
+    inside_out = elsewhere(SURFACES["bent"]())
     inside_out.invert()
-    np.testing.assert_allclose(register(inside_out, TUBE).mean_um, register(surface, TUBE).mean_um, rtol=0.2)
+    np.testing.assert_allclose(register(inside_out, TUBE).mean_um, registered("bent").mean_um, rtol=0.2)
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -21,7 +21,7 @@ from napari_remidi.shapes.training import CHECK_EVERY, drawn, train
 from napari_remidi.shapes.tube import Tube
 
 TINY = replace(
-    RECIPES["axon"], name="tiny", axons=1200, held_out=100, steps=2 * CHECK_EVERY, batch=64, latent=8, width=32,
+    RECIPES["axon"], name="tiny", axons=1000, held_out=50, steps=2 * CHECK_EVERY, batch=64, latent=8, width=32,
     exemplars=16, modes=20, pod_shapes=4, pod_size=40, seed=5,
 )  # fmt: skip
 FINE = Tube(4, 70)
@@ -53,9 +53,9 @@ def test_a_prior_reopens_as_it_was_made(tiny: tuple[Prior, Path]) -> None:
 
 
 def test_no_change_of_the_settled_last_layer_brings_vertices_nearer() -> None:
-    rows = torch.as_tensor(drawn(TINY).coefficients, dtype=torch.float32)
+    rows = torch.as_tensor(drawn(replace(TINY, axons=400, held_out=0)).coefficients, dtype=torch.float32)
     learner = Learner(TINY, rows)
-    learner.advance(TINY.steps)
+    learner.advance(200)
     before = learner.error(rows)
     learner.finished()
     settled = learner.error(rows)
@@ -87,6 +87,24 @@ def test_a_stopped_training_goes_on_to_the_same_prior(tiny: tuple[Prior, Path], 
     assert again.content_hash == tiny[0].content_hash
 
 
+def test_a_stopped_training_is_as_patient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a rate of zero the first check is the best: three more, and the training ends, wherever it was stopped."""
+    monkeypatch.setattr("napari_remidi.shapes.training.CHECK_EVERY", 2)
+    recipe = replace(TINY, axons=100, held_out=10, steps=40, rate=0.0, patience=3, pod_shapes=1)
+    checks: list[float] = []
+
+    def stop(what: str, done: float) -> None:
+        if what == "auto-encoder":
+            checks.append(done)
+        if what == "modes" or len(checks) == 3:
+            raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, tmp_path / "patient.safetensors", progress=stop)
+    assert checks == [0.05, 0.1, 0.15, 0.2]
+
+
 def test_a_checkpoint_of_another_recipe_is_not_used(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     path.with_suffix(".checkpoint").write_bytes(b"not a checkpoint")
@@ -104,23 +122,23 @@ def test_a_checkpoint_of_another_recipe_is_not_used(tmp_path: Path) -> None:
 def test_one_s_own_surfaces_become_a_prior(tmp_path: Path) -> None:
     folder = tmp_path / "surfaces"
     folder.mkdir()
-    for index in range(7):
+    for index in range(4):
         surface(index, ("bent", "tapered")[index % 2]).export(folder / f"axon-{index}.ply")
     opened = surface(9, "bent")
     opened.update_faces(np.arange(len(opened.faces)) > 40)
     opened.export(folder / "open.ply")
     (tmp_path / "own.toml").write_text(
-        'family = "surfaces"\nsurfaces = "surfaces"\nlatent = 3\npod_shapes = 4\nmodes = 20\n'
+        'family = "surfaces"\nsurfaces = "surfaces"\nlatent = 2\npod_shapes = 3\nmodes = 20\n'
     )
     done = CliRunner().invoke(main, ["train", str(tmp_path / "own.toml"), "-o", str(tmp_path / "own.safetensors")])
     assert done.exit_code == 0, done.output
     assert "left out: open.ply: " in done.output
     prior = Prior.load(tmp_path / "own.safetensors")
-    assert prior.latent_dim == 3
+    assert prior.latent_dim == 2
     assert prior.provenance["recipe"]["width"] == 0
     assert (tmp_path / "own.json").is_file()
     assert (tmp_path / "own.png").stat().st_size > 5000
-    mean = prior.nodes(np.zeros(3))
+    mean = prior.nodes(np.zeros(2))
     assert axis_length(mean, prior.tube) == pytest.approx(14.0, abs=0.3)
     assert section_radii(mean, prior.tube).mean() == pytest.approx(1.5, abs=0.1)
 
@@ -133,7 +151,7 @@ def test_fewer_surfaces_than_dimensions_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_linear_basis_is_the_recipe_of_width_zero() -> None:
-    linear = train(replace(TINY, width=0, latent=12))
+    linear = train(replace(TINY, width=0, latent=12, axons=400))
     assert linear.provenance["steps"] == 0
     rng = np.random.default_rng(77)
     axons = [closed_axon(rng, "bent") for _ in range(40)]

@@ -22,10 +22,17 @@ class Learner:
     ----------
     recipe : Recipe
     data : (N, C) float32 coefficients
+
+    Attributes
+    ----------
+    step : steps taken
+    best : the least validation error so far, µm
+    since : checks since then
     """
 
     def __init__(self, recipe: Recipe, data: Tensor) -> None:
         self.recipe, self.data, self.step = recipe, data, 0
+        self.best, self.since = math.inf, 0
         self.generator = torch.Generator().manual_seed(recipe.seed)
         torch.manual_seed(recipe.seed)
         self.basis = recipe.basis
@@ -48,6 +55,11 @@ class Learner:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
             self.optimiser.step()
             self.step += 1
+
+    def check(self, validation: Tensor) -> None:
+        """Compare the error of coefficients that are not trained on, (M, C), with the best so far."""
+        error = self.error(validation)
+        self.best, self.since = (error, 0) if error < self.best else (self.best, self.since + 1)
 
     @torch.no_grad()
     def error(self, coefficients: Tensor) -> float:
@@ -74,11 +86,13 @@ class Learner:
         state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         for index, moments in self.optimiser.state_dict()["state"].items():
             state |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
-        return {**state, "random": self.generator.get_state(), "step": torch.tensor(self.step)}
+        state |= {name: torch.tensor(getattr(self, name), dtype=torch.float64) for name in ("step", "best", "since")}
+        return {**state, "random": self.generator.get_state()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on from a `state`."""
-        self.step = int(state["step"])
+        self.step, self.since = int(state["step"]), int(state["since"])
+        self.best = float(state["best"])
         self.generator.set_state(state["random"])
         named = {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
         self.network.load_state_dict(named)

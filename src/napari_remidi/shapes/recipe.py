@@ -16,7 +16,7 @@ FAMILIES = ("closed", "open", "surfaces")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything a training depends on; the same recipe makes the same prior on the same machine.
+    """Everything a training depends on; see `training` for when the same recipe makes the same prior.
 
     Attributes
     ----------

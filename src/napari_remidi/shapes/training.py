@@ -1,4 +1,9 @@
-"""How a prior is made: axons -> coefficients -> auto-encoder -> examples and modes. Can be stopped and gone on with."""
+"""How a prior is made: axons -> coefficients -> auto-encoder -> examples and modes. Can be stopped and gone on with.
+
+The same recipe makes the same prior to the bit, stopped or not, on the same machine with the same libraries and number
+of threads. So whatever goes into a matrix product is first copied into a tensor, see `spectral`: a row of a file or of
+an array lies anywhere.
+"""
 
 import hashlib
 import json
@@ -32,6 +37,7 @@ Progress = Callable[[str, float], None]
 FEW = 1000  # shapes: fewer train no network
 AT_ONCE = 200  # axons
 CHECK_EVERY = 500  # steps between validations; a checkpoint is written at each
+CHECKPOINT = 2  # its format
 
 
 def train(
@@ -79,7 +85,7 @@ def train(
     prior = with_exemplars(
         prior, prior.encode_coefficients(train_set[picked]), lambda done: progress("exemplars", done)
     )
-    shapes = [recipe.basis.vertices(torch.as_tensor(c), recipe.tube).numpy() for c in train_set[-recipe.pod_shapes :]]
+    shapes = [recipe.basis.vertices(torch.tensor(c), recipe.tube).numpy() for c in train_set[-recipe.pod_shapes :]]
     pod = pod_basis(shapes, recipe.tube, recipe.modes, recipe.pod_size, lambda done: progress("modes", done))
     provenance = {
         "recipe": recipe.settings(),
@@ -122,7 +128,7 @@ def drawn(recipe: Recipe, progress: Progress = lambda what, done: None) -> Axons
     while len(rows) < wanted:
         axons = [draw(rng) for _ in range(min(AT_ONCE, wanted - len(rows)))]
         found = np.array([basis.coefficients(axon.fields, np.log(axon.length)) for axon in axons])
-        meshes = basis.vertices(torch.as_tensor(found), tube).numpy()
+        meshes = basis.vertices(torch.tensor(found), tube).numpy()
         for axon, row, points in zip(axons, found, meshes, strict=True):
             if is_folded(points, tube.tetrahedra):
                 left_out[axon.kind] = int(left_out.get(axon.kind, 0)) + 1
@@ -160,11 +166,9 @@ def _within_means(recipe: Recipe, count: int) -> Recipe:
 
 def _learn(learner: Learner, validation: Tensor, axons: Axons, checkpoint: "_Checkpoint", progress: Progress) -> None:
     """Train to the end, or until the validation error has not improved for `patience` checks."""
-    best, since = float("inf"), 0
-    while learner.step < learner.steps and since < learner.recipe.patience:
+    while learner.step < learner.steps and learner.since < learner.recipe.patience:
         learner.advance(CHECK_EVERY)
-        error = learner.error(validation)
-        best, since = (error, 0) if error < best else (best, since + 1)
+        learner.check(validation)
         checkpoint.write({**learner.state(), "axons": torch.as_tensor(axons.coefficients)}, axons)
         progress("auto-encoder", learner.step / learner.steps)
 
@@ -174,7 +178,8 @@ class _Checkpoint:
 
     def __init__(self, path: Path | None, recipe: Recipe) -> None:
         self.path = path
-        self.recipe = hashlib.sha256(json.dumps(recipe.settings(), sort_keys=True).encode()).hexdigest()
+        settings = json.dumps([CHECKPOINT, recipe.settings()], sort_keys=True)
+        self.recipe = hashlib.sha256(settings.encode()).hexdigest()
         self.notes: dict[str, Any] = {}
 
     def read(self) -> dict[str, Tensor] | None:
@@ -187,7 +192,7 @@ class _Checkpoint:
                 if notes.pop("recipe") != self.recipe:
                     return None
                 self.notes = notes
-                return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                return {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
         except (SafetensorError, KeyError, ValueError, OSError):
             return None
 
