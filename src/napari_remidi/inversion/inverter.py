@@ -3,6 +3,7 @@
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,7 @@ from napari_remidi.inversion.tissue import TissueProblem
 from napari_remidi.physics.devices import choose_device, memory_guard
 from napari_remidi.scan.normalisation import normalised_together
 from napari_remidi.scan.smooth import noise_of
-from napari_remidi.shapes.calibre import measured_sections, section_radii
+from napari_remidi.shapes.calibre import extension, measured_sections, section_radii
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
@@ -145,6 +146,12 @@ class Inverter:
         degrees = max(int((~self.protocol.is_b0).sum()) - len(best.parameters), 1)
         return target.noise_sd * float(np.sqrt((target.residual(best.signal) ** 2).sum() / degrees))
 
+    @cached_property
+    def _extensions(self) -> Floats:
+        """Of the prior's members, (E,)."""
+        prior = self.prior
+        return np.array([float(extension(prior.nodes(z), prior.tube, prior.ends)) for z in prior.exemplars])
+
     def _prepare(self) -> Iterator[Iterate]:
         if self._library is not None:
             return
@@ -220,7 +227,16 @@ class Inverter:
             settings=replace(self.settings, preview=self._preview is not None).to_dict(),
             device=str(self.device),
             quantities=with_intervals(self.prior, body, latent, covariance),
-            fit=goodness_of_fit(local, best.signal, target, self.protocol, noise, problem.model_error),
+            fit=goodness_of_fit(
+                local,
+                best.signal,
+                target,
+                self.protocol,
+                noise,
+                problem.model_error,
+                float(extension(body, self.prior.tube, self.prior.ends)),
+                self._extensions,
+            ),
             symmetry=symmetry_of(problem, target, best, float(spread[np.unique(faces)].mean())),
         )
 
