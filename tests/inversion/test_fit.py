@@ -1,17 +1,23 @@
-"""Tests of a fit on linear models, where what they should say is known."""
+"""Tests of a fit on linear models, where what they should say is known; that of the shape on the priors' families."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from napari_remidi.inversion.fit import Noise, goodness_of_fit
 from napari_remidi.inversion.levenberg_marquardt import Local, Point, Target
 from napari_remidi.scan import Protocol
+from napari_remidi.shapes import Prior
+from napari_remidi.shapes.calibre import extension
+from napari_remidi.shapes.families import EFFECTS, closed_axon, open_axon
+from napari_remidi.shapes.sections import AxonFields
 
 OFFSET = 5.0  # well above the noise, where Rician noise is Gaussian
 PARAMETERS = 12
+MEMBERS = np.exp(np.random.default_rng(8).normal(2.5, 0.5, 500))  # extensions, 4 to 40
 
 
 @dataclass
@@ -41,10 +47,20 @@ def model(protocol: Protocol) -> Linear:
     return Linear(sizes * np.exp(-protocol.bvals[:, None] / 4000 * squares) * (protocol.bvals[:, None] > 0))
 
 
-def run(model: Linear, protocol: Protocol, signal: np.ndarray, given: float, known: bool = True) -> dict[str, Any]:
+def run(
+    model: Linear,
+    protocol: Protocol,
+    signal: np.ndarray,
+    given: float,
+    known: bool = True,
+    found: float = 12.0,
+    members: np.ndarray = MEMBERS,
+) -> dict[str, Any]:
+    """The tests of a signal's fit, as if its shape had an extension `found`."""
     point, target = model.fitted(signal, given), Target(signal, given)
     noise = Noise.known(given, signal, protocol) if known else None
-    return goodness_of_fit(Local.at(model, target, point), point.signal, target, protocol, noise, 0.0)
+    local = Local.at(model, target, point)
+    return goodness_of_fit(local, point.signal, target, protocol, noise, 0.0, found, members)
 
 
 def drawn(model: Linear, noise_sd: float, seed: int) -> np.ndarray:
@@ -124,4 +140,93 @@ def test_what_cannot_be_tested_is_not(model, protocol) -> None:
     small = Linear(model.design[:4])
     fit = run(small, few, OFFSET + 0.01 * np.arange(4.0), 0.02, known=False)
     assert fit["explained"] is None
-    assert {fit[name] for name in ("p_size", "p_structure", "p_value", "p_constant", "failed")} == {None}
+    assert {fit[name] for name in ("p_size", "p_structure", "p_constant", "failed")} == {None}
+
+
+def test_a_shape_unlike_the_members_fails_however_well_it_fits(model, protocol) -> None:
+    signal = drawn(model, 0.02, 0)
+    like, unlike = (run(model, protocol, signal, 0.02, found=extent) for extent in (MEMBERS.min(), 1.5))
+    assert like["explained"] is True
+    assert (unlike["failed"], unlike["explained"]) == ("shape", False)
+    # three tests were made
+    assert unlike["p_value"] == pytest.approx(3 * unlike["p_shape"])
+    assert unlike["least_extension"] == MEMBERS.min()
+    # not one as unlike as three tests on a thousand signals give by chance
+    borderline = next(x for x in np.geomspace(1.5, 4, 1000) if p_of_shape(model, protocol, signal, x) > 5e-4)
+    assert run(model, protocol, signal, 0.02, found=borderline)["explained"] is True
+
+
+def p_of_shape(model: Linear, protocol: Protocol, signal: np.ndarray, found: float) -> float:
+    return float(run(model, protocol, signal, 0.02, found=found)["p_shape"])
+
+
+def test_the_p_value_of_a_shape_is_the_share_of_members_that_are_as_unlike(model, protocol) -> None:
+    signal = drawn(model, 0.02, 0)
+    for share in (0.05, 0.25, 0.5, 0.75):
+        p = p_of_shape(model, protocol, signal, float(np.quantile(MEMBERS, share)))
+        # smoothing by 0.26 standard deviations widens them by a thirtieth
+        assert p == pytest.approx(share, abs=0.02)
+
+
+def test_a_shape_is_not_blamed_for_noise_nor_for_what_no_shape_explains(model, protocol) -> None:
+    noise = OFFSET + 0.3 * np.random.default_rng(5).standard_normal(len(protocol))
+    assert run(model, protocol, noise, 0.3, found=1.0)["failed"] == "information"
+    unexplained = run(model, protocol, drawn(model, 0.005, 1) + missing(protocol), 0.005, found=1.0)
+    assert unexplained["failed"] in ("size", "structure")
+
+
+def test_a_prior_of_few_members_does_not_test_shapes(model, protocol) -> None:
+    fit = run(model, protocol, drawn(model, 0.02, 0), 0.02, found=1.0, members=MEMBERS[:10])
+    assert fit["explained"] is True
+    assert fit["p_shape"] is None
+    # two tests were made
+    assert fit["p_value"] == pytest.approx(min(1, 2 * min(fit["p_size"], fit["p_structure"])))
+
+
+def test_a_shape_alone_can_fail_but_not_pass(model, protocol) -> None:
+    """Three directions and no known noise."""
+    few = Protocol.pgse([0, 1000, 1000, 1000], np.r_[[[0, 0, 0]], np.eye(3)], 5, 25)
+    small = Linear(model.design[:4])
+    fits = [run(small, few, OFFSET + 0.01 * np.arange(4.0), 0.02, known=False, found=x) for x in (1.0, 12.0)]
+    assert [(fit["explained"], fit["failed"]) for fit in fits] == [(False, "shape"), (None, None)]
+
+
+def extension_of(axon: AxonFields, prior: Prior) -> float:
+    """Of what a prior makes of an axon."""
+    latent = prior.encode_coefficients(prior.basis.coefficients(axon.fields, np.log(axon.length)))
+    return float(extension(prior.nodes(latent), prior.tube, prior.ends))
+
+
+@pytest.fixture(scope="module", params=["axon", "axon-open"])
+def prior(request: pytest.FixtureRequest) -> Prior:
+    return Prior.load(request.param)
+
+
+def extensions_of(prior: Prior) -> np.ndarray:
+    return np.array([float(extension(prior.nodes(latent), prior.tube, prior.ends)) for latent in prior.exemplars])
+
+
+def test_no_member_of_a_family_has_an_unlikely_shape(model, protocol, prior) -> None:
+    signal, rng, members = drawn(model, 0.02, 0), np.random.default_rng(90_000), extensions_of(prior)
+    kinds = 20 * EFFECTS if prior.ends == "closed" else 100 * ("open",)
+    axons = [closed_axon(rng, kind) if kind != "open" else open_axon(rng) for kind in kinds]
+    if prior.ends == "closed":  # the stoutest that there are
+        axons += [closed_axon(rng, "tapered", radius=4.0, length=12.0, taper=taper) for taper in (-0.5, 0.5)]
+    for axon in axons:
+        fit = run(model, protocol, signal, 0.02, found=extension_of(axon, prior), members=members)
+        assert fit["explained"] is True, axon.parameters
+
+
+@pytest.mark.parametrize(
+    "fixed",
+    [{"radius": 3.0, "length": 5.0}, {"radius": 0.5, "length": 8.0, "bend": 330.0}],
+    ids=["as short as wide", "a ring"],
+)
+def test_what_no_member_looks_like_fails(model, protocol, fixed) -> None:
+    prior = Prior.load("axon")
+    axon = closed_axon(np.random.default_rng(0), "bent", **{"bend": 0.0, "plane_turn": 0.0, **fixed})
+    coefficients = prior.basis.coefficients(axon.fields, np.log(axon.length))
+    nodes = prior.basis.vertices(torch.as_tensor(coefficients), prior.tube).numpy()
+    found = float(extension(nodes, prior.tube))
+    fit = run(model, protocol, drawn(model, 0.02, 0), 0.02, found=found, members=extensions_of(prior))
+    assert fit["failed"] == "shape"

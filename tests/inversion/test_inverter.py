@@ -95,13 +95,23 @@ def test_the_same_request_gives_the_same_axon_also_after_a_closed_generator(sign
 
 @pytest.mark.parametrize(
     ("kind", "known"),
-    # spheres of 3 µm and more are explained by short, thick axons as far as these 160 measurements tell
-    [("sphere", True), ("two crossing axons", True), ("two crossing axons", False), ("noise", True), ("noise", False)],
+    [
+        (1.0, True),
+        (2.0, True),
+        (3.0, True),
+        (4.5, True),
+        (2.0, False),
+        (4.5, False),
+        ("two crossing axons", True),
+        ("two crossing axons", False),
+        ("noise", True),
+        ("noise", False),
+    ],
 )
 def test_what_no_axon_explains_is_flagged(truth, protocol, inverter, unknowing, kind, known) -> None:
     rng = np.random.default_rng(1)
-    if kind == "sphere":
-        clean = simulate(sphere(1.0), protocol, 2.0, device="cpu")
+    if isinstance(kind, float):  # of a sphere
+        clean = simulate(sphere(kind), protocol, 2.0, device="cpu")
     elif kind == "noise":
         clean = np.where(protocol.is_b0, 1.0, rng.uniform(0, 1, len(protocol)))
     else:

@@ -12,7 +12,8 @@ from napari_remidi.shapes import Prior
 
 PASSED = {
     "chi2": 11.2, "degrees": 8.4, "noise_sd": 0.02, "noise_source": "given", "p_size": 0.22, "structure": None,
-    "p_structure": None, "p_value": 0.22, "p_constant": 1e-9, "explained": True, "failed": None,
+    "p_structure": None, "extension": 12.0, "least_extension": 2.5, "p_shape": 0.4, "p_value": 0.44,
+    "p_constant": 1e-9, "explained": True, "failed": None,
 }  # fmt: skip
 
 

@@ -29,6 +29,7 @@ def test_quantities_come_with_their_interval_and_unit() -> None:
         ({"p_value": 0.317, "failed": None, "explained": True}, "passed (p = 0.32)"),
         ({"p_value": 4e-31, "failed": "size", "explained": False}, "failed (p < 0.0001)"),
         ({"p_value": 0.5, "failed": "information", "explained": False}, "failed (no more than a constant)"),
+        ({"p_value": 2e-7, "failed": "shape", "explained": False}, "failed (no axon's shape, p < 0.0001)"),
         (
             {"p_value": None, "failed": None, "explained": None},
             "not possible: the noise is unknown and the directions are few",
@@ -67,6 +68,15 @@ def test_a_signal_of_noise_is_called_that() -> None:
     assert warning_of(fit, SETTINGS) == (
         "the fit explains no more of this signal than a constant does (p = 0.3): the noise hides the shape; choose "
         "another voxel, or average more measurements"
+    )
+
+
+def test_a_shape_that_is_no_axon_is_called_that() -> None:
+    fit = {**FIT, "failed": "shape", "p_value": 1.4e-6, "extension": 1.51, "least_extension": 2.515}
+    assert warning_of(fit, SETTINGS) == (
+        "the shape that explains this signal is no axon of prior 'axon' (its ends are 1.5 greatest radii apart, those "
+        "of the prior's axons 2.5 or more, p < 0.0001): the signal may be that of a round cell; do not trust the "
+        "shape; choose another voxel, or a prior of such shapes"
     )
 
 

@@ -6,6 +6,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from napari_remidi.physics import TetMesh
+from napari_remidi.shapes.calibre import extension
 from napari_remidi.shapes.families import closed_axon
 from napari_remidi.shapes.phantom import FINE, FINE_BASIS, fine_axon
 from napari_remidi.shapes.quantities import UNITS, quantities
@@ -34,6 +35,16 @@ def test_a_cylinder_has_its_radius_length_volume_and_surface() -> None:
     assert found["bend"] == pytest.approx(0, abs=1e-5)
     assert found["fan"] == pytest.approx(0, abs=1e-5)
     assert found["bead_count"] == found["bead_amplitude"] == 0
+
+
+def test_the_extension_is_the_distance_of_the_ends_in_greatest_radii() -> None:
+    straight = TUBE.straight(1.5, 12.0)
+    assert extension(straight, TUBE) == pytest.approx(8.0, rel=1e-9)
+    assert extension(straight, TUBE, "open") == pytest.approx(4.0, rel=1e-9)
+    np.testing.assert_allclose(extension(np.stack([straight, 3 * straight]), TUBE), 8.0)
+    # a half circle of length 20 is 40/π across; 24 cosine orders flatten its ends
+    half_circle = tube_of("bent", bend=180.0, plane_turn=0.0)
+    assert extension(half_circle, FINE) == pytest.approx(40 / np.pi, rel=0.01)
 
 
 def test_an_open_tube_is_measured_in_its_middle_half() -> None:

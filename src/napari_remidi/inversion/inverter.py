@@ -3,9 +3,11 @@
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from napari_remidi.errors import InputError, PriorError
@@ -26,7 +28,7 @@ from napari_remidi.inversion.tissue import TissueProblem
 from napari_remidi.physics.devices import choose_device, memory_guard, one_thread
 from napari_remidi.scan.normalisation import normalised_together
 from napari_remidi.scan.smooth import noise_of
-from napari_remidi.shapes.calibre import measured_sections, section_radii
+from napari_remidi.shapes.calibre import extension, measured_sections, section_radii
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
@@ -146,6 +148,13 @@ class Inverter:
         degrees = max(int((~self.protocol.is_b0).sum()) - len(best.parameters), 1)
         return target.noise_sd * float(np.sqrt((target.residual(best.signal) ** 2).sum() / degrees))
 
+    @cached_property
+    def _extensions(self) -> Floats:
+        """Of the prior's members, (E,)."""
+        prior = self.prior
+        points = prior.decode_points(torch.as_tensor(prior.exemplars)).numpy()
+        return extension(points, prior.tube, prior.ends)
+
     def _prepare(self) -> Iterator[Iterate]:
         if self._library is not None:
             return
@@ -197,7 +206,10 @@ class Inverter:
         spread = vertex_sd(shape, best.rotation, covariance, faces, problem.turn)
         variance = ((target.signal - target.signal.mean()) ** 2).sum()
         quantities = with_intervals(self.prior, body, latent, covariance)
-        fit = goodness_of_fit(local, best.signal, target, self.protocol, noise, problem.model_error)
+        extent = float(extension(body, self.prior.tube, self.prior.ends))
+        fit = goodness_of_fit(
+            local, best.signal, target, self.protocol, noise, problem.model_error, extent, self._extensions
+        )
         symmetry = symmetry_of(problem, target, best, float(spread[np.unique(faces)].mean()))
         return Solution(
             points=body @ best.rotation.T,

@@ -22,6 +22,7 @@ COUNT = 200
 ROUNDS = 5  # of draws, until enough of them do not fold
 FEWEST = 50  # samples that an interval needs
 INTERVAL = 0.90
+STEEPER = {"bend": 1.5, "fan": 1.5}  # times as wide: of few sections, and their squares are what a signal tells of them
 LEAST = {"tortuosity": 1.0}  # of a quantity; the others are zero or more
 
 
@@ -83,7 +84,7 @@ def with_intervals(
         value, sd, low, high = float(values[name]), None, None, None
         if name in drawn:
             sd = float(drawn[name].std())
-            reach = float(np.quantile(np.abs(drawn[name] - value), INTERVAL))
+            reach = STEEPER.get(name, 1.0) * float(np.quantile(np.abs(drawn[name] - value), INTERVAL))
             low, high = max(value - reach, LEAST.get(name, 0.0)), value + reach
         found[name] = {"value": value, "sd": sd, "low": low, "high": high, "unit": unit}
     return found

@@ -36,6 +36,8 @@ def fit_words(report: Mapping[str, Any]) -> str:
         return UNTESTED
     if report["fit"]["failed"] == "information":
         return "failed (no more than a constant)"
+    if report["fit"]["failed"] == "shape":
+        return f"failed (no axon's shape, {_p_words(report['fit'])})"
     return f"{'passed' if report['explained'] else 'failed'} ({_p_words(report['fit'])})"
 
 
@@ -47,6 +49,13 @@ def warning_of(fit: Mapping[str, Any], settings: Mapping[str, Any]) -> str | Non
         return (
             f"the fit explains no more of this signal than a constant does (p = {fit['p_constant']:.2g}): the noise "
             "hides the shape; choose another voxel, or average more measurements"
+        )
+    if fit["failed"] == "shape":
+        return (
+            f"the shape that explains this signal is no axon of prior {settings['prior']!r} (its ends are "
+            f"{fit['extension']:.2g} greatest radii apart, those of the prior's axons {fit['least_extension']:.2g} or "
+            f"more, {_p_words(fit)}): the signal may be that of a round cell; do not trust the shape; choose another "
+            "voxel, or a prior of such shapes"
         )
     what, other = EXPLANATIONS[settings["model"]]
     reason = f"the smooth part of its residual is {fit['structure']:.2g} times what noise leaves there"

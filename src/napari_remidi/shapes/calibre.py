@@ -44,6 +44,17 @@ def axis_length(points: Floats, tube: Tube) -> Floats:
     return np.asarray(np.linalg.norm(np.diff(section_centres(points, tube), axis=-2), axis=-1).sum(axis=-1))
 
 
+def extension(points: Floats, tube: Tube, ends: str = "closed") -> Floats:
+    """How far the ends of the axis are apart, in units of the greatest radius, (...).
+
+    An axon's are several radii apart. Those of what imitates a round cell are not, whether it is short and thick or
+    long, thin and curled up.
+    """
+    along = measured_sections(tube, ends)
+    axis, radii = section_centres(points, tube)[..., along, :], section_radii(points, tube)[..., along]
+    return np.asarray(np.linalg.norm(axis[..., -1, :] - axis[..., 0, :], axis=-1) / radii.max(axis=-1))
+
+
 def directions(axis: Floats) -> Floats:
     """Unit tangents of an axis, (..., S, 3): those of cubics through some of its points by least squares.
 
