@@ -5,9 +5,7 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import platformdirs
@@ -49,31 +47,6 @@ def cat_cord() -> CatCord:
     if not all(path.is_file() and digest(path) == CAT_FILES[name] for name, path in found.items()):
         fetch_cat_cord(folder)
     return CatCord(*found.values())
-
-
-@pytest.fixture(scope="session")
-def starts_once() -> Iterator[None]:
-    """Starting shapes are simulated once for every kind of request; later inverters are told and given the same."""
-    inverter = import_module("napari_remidi.inversion.inverter")
-    built: dict[tuple, list] = {}
-
-    def once(template, protocol, settings, device, **options):
-        columns = (protocol.bvals, protocol.bvecs, protocol.delta, protocol.Delta)
-        request = (template.prior.content_hash, template.modes, template.basis.shape, settings.diffusivity, device)
-        key = (*request, *options.items(), *(column.tobytes() for column in columns))
-        if key in built:
-            yield from built[key]
-            return
-        steps = []
-        for step in build_library(template, protocol, settings, device, **options):
-            steps.append(step)
-            yield step
-        built[key] = steps
-
-    build_library = inverter.build_library
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inverter, "build_library", once)
-        yield
 
 
 def fetch_cat_cord(folder: Path) -> None:

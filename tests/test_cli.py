@@ -12,7 +12,6 @@ from napari_remidi.cli import main
 from napari_remidi.results.words import quantity_lines
 from napari_remidi.shapes import Prior, make_phantom
 
-pytestmark = pytest.mark.usefixtures("starts_once")
 VOXEL = "1,0,0"
 
 

@@ -13,7 +13,6 @@ from napari_remidi.scan import Protocol, Waveform
 from napari_remidi.shapes import Prior
 from napari_remidi.shapes.quantities import quantities
 
-pytestmark = pytest.mark.usefixtures("starts_once")
 NOISE = 0.01
 
 

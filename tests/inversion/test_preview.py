@@ -19,7 +19,6 @@ from napari_remidi.results import reconstruct
 from napari_remidi.scan import Protocol, Waveform, spread_directions
 from napari_remidi.shapes import Prior
 
-pytestmark = pytest.mark.usefixtures("starts_once")
 TINY = {"shapes": 64, "steps": 20}
 FEW = {"starts": 1, "iterations": 2, "device": "cpu", "noise_sd": 0.02}
 
