@@ -1,6 +1,6 @@
 """Whether error bars and warnings can be believed: axons that the prior knows, and signals that no axon gives.
 
-    python benchmarks/calibration.py [--axons 200] [--others 20] [--snr 50] [--seed 50000] [--prior axon]
+    python benchmarks/calibration.py [--axons 200] [--others 20] [--snr 50] [--seed 60000] [--prior axon]
         [--record FILE [--resume]] [--markdown FILE] [--device cpu]
 
 Axons are drawn from the closed families with seeds that no training has, simulated on other, finer meshes with the
@@ -32,7 +32,7 @@ from napari_remidi.scan.normalisation import normalised, series_of
 from napari_remidi.shapes.quantities import UNITS, quantities
 
 Floats = NDArray[np.float64]
-SEED = 50_000
+SEED = 60_000
 DIFFUSIVITY = 2.0  # µm²/ms, known
 NINETY = stats.norm.ppf(0.95)
 ASKED = ("radius_mean", "radius_min", "radius_max", "length", "bend", "bead_amplitude")

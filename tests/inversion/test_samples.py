@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_remidi.inversion.samples import posterior_samples, with_intervals
+from napari_remidi.inversion.samples import REACH, posterior_samples, with_intervals
 from napari_remidi.physics import TetMesh
 from napari_remidi.physics.mesh import signed_volumes
 from napari_remidi.shapes import Prior
@@ -75,7 +75,7 @@ def test_samples_spread_as_the_vertices_do(prior, latent) -> None:
 
 
 def test_intervals_are_those_of_a_first_order_model_where_the_posterior_is_narrow(prior, latent) -> None:
-    """The value ± 1.645 sd, with the sd of a linear function of the latent."""
+    """The value ± 1.645 sd, with the sd of a linear function of the latent, times the quantity's factor."""
     sd = 0.01
     found = with_intervals(prior, prior.nodes(latent), latent, covariance_of(prior, sd))
     assert set(found) == set(UNITS)
@@ -84,7 +84,7 @@ def test_intervals_are_those_of_a_first_order_model_where_the_posterior_is_narro
     def lengths(latents: np.ndarray) -> np.ndarray:
         return quantities(prior.decode_points(torch.as_tensor(latents)).numpy(), prior.tube)["length"]
 
-    linear = np.linalg.norm((lengths(latent + steps) - lengths(latent - steps)) / 2)
+    linear = REACH["length"] * np.linalg.norm((lengths(latent + steps) - lengths(latent - steps)) / 2)
     length = found["length"]
     # 200 draws know an sd to 5 %, and their 90 % quantile to 7 %
     assert length["sd"] == pytest.approx(linear, rel=0.2)

@@ -22,7 +22,19 @@ COUNT = 200
 ROUNDS = 5  # of draws, until enough of them do not fold
 FEWEST = 50  # samples that an interval needs
 INTERVAL = 0.90
-STEEPER = {"bend": 1.5, "fan": 1.5}  # times as wide: of few sections, and their squares are what a signal tells of them
+# what a quantity's spread among the draws is multiplied by, so that nine of ten truths are within its interval: signals
+# tell size to first order, bends and beads by their squares (found on 81 axons of benchmarks/calibration.py)
+REACH = {
+    "radius_mean": 0.7,
+    "radius_max": 0.7,
+    "length": 1.4,
+    "bend": 1.65,
+    "fan": 1.65,
+    "tortuosity": 1.1,
+    "bead_count": 2.0,
+    "volume": 0.6,
+    "surface": 0.6,
+}
 LEAST = {"tortuosity": 1.0}  # of a quantity; the others are zero or more
 
 
@@ -71,10 +83,10 @@ def with_intervals(
     Returns
     -------
     name -> {"value", "sd", "low", "high", "unit"}
-        `value` is that of the shape itself; 90 % of the samples are no farther from it than `low` and `high`, which
-        stop at what is possible. (Quantiles of the samples would lie beside the value: whatever moves a straight,
-        smooth axon adds bends, beads and length.) `sd` is the samples' own. None where the posterior is so wide that
-        nearly every draw folds.
+        `value` is that of the shape itself; `low` and `high` are as far from it as 90 % of the samples are, times
+        `REACH`, and stop at what is possible. (Quantiles of the samples would lie beside the value: whatever moves a
+        straight, smooth axon adds bends, beads and length.) `sd` is the samples', times the same. None where the
+        posterior is so wide that nearly every draw folds.
     """
     samples, _ = posterior_samples(prior, latent, covariance, seed=seed)
     values = quantities(points, prior.tube, prior.ends)
@@ -83,8 +95,9 @@ def with_intervals(
     for name, unit in UNITS.items():
         value, sd, low, high = float(values[name]), None, None, None
         if name in drawn:
-            sd = float(drawn[name].std())
-            reach = STEEPER.get(name, 1.0) * float(np.quantile(np.abs(drawn[name] - value), INTERVAL))
+            factor = REACH.get(name, 1.0)
+            sd = factor * float(drawn[name].std())
+            reach = factor * float(np.quantile(np.abs(drawn[name] - value), INTERVAL))
             low, high = max(value - reach, LEAST.get(name, 0.0)), value + reach
         found[name] = {"value": value, "sd": sd, "low": low, "high": high, "unit": unit}
     return found
