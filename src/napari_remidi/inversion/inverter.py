@@ -196,7 +196,9 @@ class Inverter:
             target = replace(target, noise_sd=self._residual_sd(target, best))
         chi2 = search.chi2_per_dof(best, target)
         local = Local.at(problem, target, best)
-        covariance = posterior_covariance(local.hessian, problem.precision, CURVED * np.sqrt(max(1.0, chi2)))
+        covariance = posterior_covariance(
+            local.hessian, problem.precision, CURVED[self.prior.ends] * np.sqrt(max(1.0, chi2))
+        )
         fitted = rician_mean(best.signal, target.noise_sd)
         shape = problem.shape_of(best)
         faces = np.asarray(self.prior.boundary)

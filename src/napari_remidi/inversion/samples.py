@@ -84,9 +84,9 @@ def with_intervals(
     -------
     name -> {"value", "sd", "low", "high", "unit"}
         `value` is that of the shape itself; `low` and `high` are as far from it as 90 % of the samples are, times
-        `REACH`, and stop at what is possible. (Quantiles of the samples would lie beside the value: whatever moves a
-        straight, smooth axon adds bends, beads and length.) `sd` is the samples', times the same. None where the
-        posterior is so wide that nearly every draw folds.
+        `REACH` with closed ends, and stop at what is possible. (Quantiles of the samples would lie beside the value:
+        whatever moves a straight, smooth axon adds bends, beads and length.) `sd` is the samples', times the same.
+        None where the posterior is so wide that nearly every draw folds.
     """
     samples, _ = posterior_samples(prior, latent, covariance, seed=seed)
     values = quantities(points, prior.tube, prior.ends)
@@ -95,7 +95,7 @@ def with_intervals(
     for name, unit in UNITS.items():
         value, sd, low, high = float(values[name]), None, None, None
         if name in drawn:
-            factor = REACH.get(name, 1.0)
+            factor = REACH.get(name, 1.0) if prior.ends == "closed" else 1.0
             sd = factor * float(drawn[name].std())
             reach = factor * float(np.quantile(np.abs(drawn[name] - value), INTERVAL))
             low, high = max(value - reach, LEAST.get(name, 0.0)), value + reach
