@@ -1,7 +1,8 @@
 """The ReMiDi paper's Table 1 and its five ablations, by `reconstruct`, with the orientation unknown.
 
     python benchmarks/paper.py [--only table,bends,beads,fans,directions,times,cost] [--shapes 20] [--noise free,50,20]
-        [--seed 20000] [--record FILE [--resume]] [--markdown FILE] [--pictures DIR] [--json] [--device cpu]
+        [--seed 20000] [--record FILE [--resume]] [--signals DIR] [--markdown FILE] [--pictures DIR] [--json]
+        [--device cpu]
 
 Signals come from the paper's deformations of a cylinder, extrapolated from meshes of up to ten times the template's
 nodes, made another way.
@@ -58,6 +59,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="auto, cuda, mps or cpu")
     parser.add_argument("--record", type=Path, help="keep every case's figures in this file, one JSON object a line")
     parser.add_argument("--resume", action="store_true", help="skip the cases that the record holds")
+    parser.add_argument("--signals", type=Path, help="keep simulated signals in this folder, and take those it has")
     parser.add_argument("--markdown", type=Path, help="write the tables to this file too")
     parser.add_argument("--pictures", type=Path, help="draw the first shapes of every row of Table 1 into this folder")
     parser.add_argument("--json", action="store_true", help="print rows as JSON instead")
@@ -113,7 +115,7 @@ def main() -> int:
     """Measure the chosen tables; 1 if a row fails."""
     arguments = options()
     prior = Prior.load(arguments.prior)
-    runs = Runs(prior, arguments.seed, arguments.device)
+    runs = Runs(prior, arguments.seed, arguments.device, arguments.signals)
     lines: list[Line] = [line for name in arguments.only if name != COST for line in SECTIONS[name][1]()]
     found = run(list(cases(lines, arguments.shapes, arguments.noise)), runs, arguments)
     rows = statistics(lines, arguments.noise, found)

@@ -34,7 +34,8 @@ class CatCord:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
-    if report.skipped and os.environ.get(REQUIRE) == "1" and not hasattr(report, "wasxfail"):
+    allowed = hasattr(report, "wasxfail") or "gpu" in item.keywords  # no one can install a graphics processor
+    if report.skipped and os.environ.get(REQUIRE) == "1" and not allowed:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome, report.longrepr = "failed", f"{reason}\n{REQUIRE}=1 allows no skipped test"
     return report

@@ -1,6 +1,7 @@
 """One case of the paper's tables: simulated on its own mesh, reconstructed, compared; a record that can be kept."""
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,11 @@ class Runs:
     prior : Prior
     seed : of shapes, orientations and noise
     device : of the inversion
+    kept : folder where simulated signals are looked for and kept; None: they are simulated anew
     """
 
-    def __init__(self, prior: Prior, seed: int, device: str) -> None:
-        self.prior, self.seed, self.device = prior, seed, device
+    def __init__(self, prior: Prior, seed: int, device: str, kept: Path | None = None) -> None:
+        self.prior, self.seed, self.device, self.kept = prior, seed, device, kept
         self._inverter = lru_cache(maxsize=3)(self._prepared)
         self._clean: tuple[Any, Floats] = None, np.zeros(0)
 
@@ -86,12 +88,29 @@ class Runs:
     def _simulated(self, case: Case) -> Floats:
         made_for = case.line, case.index
         if self._clean[0] != made_for:
-            self._clean = made_for, self.truth(case).signal(protocol_of(case.line), DIFFUSIVITY, self.device)
+            self._clean = made_for, self._kept_or_simulated(case)
         return self._clean[1]
+
+    def _kept_or_simulated(self, case: Case) -> Floats:
+        file = self.kept / f"{signal_name(case, self.seed)}.npy" if self.kept else None
+        if file is not None and file.exists():
+            return np.asarray(np.load(file))
+        clean = self.truth(case).signal(protocol_of(case.line), DIFFUSIVITY, self.device)
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            np.save(file, clean)
+        return clean
 
     def _prepared(self, directions: int, times: tuple[float, ...], noise_sd: float) -> Any:
         protocol = protocol_of(Line("", "", (), directions=directions, times=times))
         return inverter_for(protocol, self.prior, noise_sd=noise_sd, diffusivity=DIFFUSIVITY, device=self.device)
+
+
+def signal_name(case: Case, seed: int) -> str:
+    """Of a case's signal without noise: the same for rows that have the same shape and protocol."""
+    fixed = "-".join(f"{name}{value:g}" for name, value in case.fixed.items())
+    times = "-".join(f"{Delta:g}" for Delta in case.line.times)
+    return f"{seed}_{case.kind}_{case.index}_{fixed}_{case.line.directions}_{times}"
 
 
 FIGURES = ("strict_um", "any_rotation_um", "prior_um", "steps", "surface_sd_um", "chi2_per_dof", "iterations",
