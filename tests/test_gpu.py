@@ -82,7 +82,7 @@ def test_a_problem_s_signal_and_jacobian_agree(model: str, protocol: Protocol) -
     found: list[tuple[Point, np.ndarray]] = []
     for device in (torch.device("cpu"), torch.device("cuda")):
         prior = Prior.load(name)
-        problem = kind(Template.of(prior, device), protocol, Settings(prior=name, model=model), device)
+        problem = kind(Template.of(prior), protocol, Settings(prior=name, model=model), device)
         parameters = problem.mean.copy()
         parameters[problem.latent] = 0.5 * prior.sample(1, seed=3)[0]
         point = problem.point(parameters, np.eye(3))
@@ -106,7 +106,7 @@ def test_an_axon_is_found_as_on_the_cpu(axon: TetMesh, protocol: Protocol) -> No
 
 def test_a_voxel_of_tissue_is_explained(protocol: Protocol) -> None:
     prior, cpu = Prior.load("axon-open"), torch.device("cpu")
-    problem = TissueProblem(Template.of(prior, cpu), protocol, Settings(model="voxel"), cpu)
+    problem = TissueProblem(Template.of(prior), protocol, Settings(model="voxel"), cpu)
     point = problem.point(problem.mean.copy(), np.eye(3))
     found = reconstruct(point.signal, protocol, prior="axon-open", model="voxel", noise_sd=0.02, device="cuda")
     assert found.solution.variance_explained > 0.99

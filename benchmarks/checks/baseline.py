@@ -31,7 +31,7 @@ def dense_jacobian(
     """Signal (k,) and Jacobian (k, P) of some measurements."""
     signals, slopes = [], []
     for row in rows:
-        theta = torch.zeros(len(tangents.start), dtype=torch.float64, requires_grad=True)
+        theta = torch.zeros(len(tangents.start), dtype=torch.float64, device=tangents.start.device, requires_grad=True)
         decay = diffusivity * (torch.diag(model.decay.double()) + _moved(theta, tangents.decay))
         position = model.position.double() + _moved(theta, tangents.position)
         start, detect = model.start + _moved(theta, tangents.start), model.detect + _moved(theta, tangents.detect)
@@ -50,7 +50,7 @@ def dense_loss_gradient(
 
     The real exponential between the pulses is taken once for every separation, not for every measurement.
     """
-    theta = torch.zeros(len(tangents.start), dtype=torch.float64, requires_grad=True)
+    theta = torch.zeros(len(tangents.start), dtype=torch.float64, device=tangents.start.device, requires_grad=True)
     decay = diffusivity * (torch.diag(model.decay.double()) + _moved(theta, tangents.decay))
     position = model.position.double() + _moved(theta, tangents.position)
     start, detect = model.start + _moved(theta, tangents.start), model.detect + _moved(theta, tangents.detect)
@@ -68,7 +68,7 @@ def _moved(theta: Tensor, change: Tensor) -> Tensor:
 def _measured(
     decay: Tensor, position: Tensor, start: Tensor, detect: Tensor, protocol: Protocol, row: int, between: Tensor
 ) -> Tensor:
-    direction = torch.as_tensor(np.array(protocol.bvecs[row]))
+    direction = torch.as_tensor(np.array(protocol.bvecs[row]), device=position.device)
     gradient = float(protocol.q[row]) * torch.tensordot(direction, position, dims=1)
     pulse = torch.linalg.matrix_exp(-float(protocol.delta[row]) * torch.complex(decay, gradient))
     v, w = pulse @ start.to(pulse.dtype), pulse @ detect.to(pulse.dtype)

@@ -10,7 +10,6 @@ from checks.paper_cases import Case, table
 from checks.paper_runs import DIFFUSIVITY, Runs
 from checks.table import Row
 from napari_remidi.inversion.template import Template
-from napari_remidi.physics import choose_device
 from napari_remidi.physics.reduction.reduced import reduced_tangents
 from napari_remidi.results import inverter_for, reconstruct
 from napari_remidi.scan import Protocol
@@ -39,7 +38,7 @@ def rows(prior: Prior, seed: int, device: str) -> Iterator[Row]:
 
 def descent_iteration(prior: Prior, protocol: Protocol) -> float:
     """Seconds of one gradient of the loss, on the processor."""
-    shape = Template.of(prior, choose_device("cpu")).shape(np.zeros(prior.latent_dim))
+    shape = Template.of(prior).shape(np.zeros(prior.latent_dim))
     assert shape is not None
     tangents = reduced_tangents(shape.template.topology, shape.model, shape.points, shape.velocities)
     weighted = np.flatnonzero(protocol.q > 0)

@@ -32,7 +32,7 @@ def prior() -> Prior:
 
 
 def problem_of(prior: Prior, protocol: Protocol) -> CellProblem:
-    return CellProblem(Template.of(prior, CPU), protocol, Settings(), CPU)
+    return CellProblem(Template.of(prior), protocol, Settings(), CPU)
 
 
 def point_of(problem: CellProblem, latent: np.ndarray):
@@ -98,7 +98,7 @@ def test_leaving_a_part_out_is_a_report_of_the_rest(protocol: Protocol) -> None:
 
 def test_quantities_change_as_those_of_the_decoded_shape_do(prior: Prior) -> None:
     latent = 0.7 * prior.sample(1, seed=4)[0]
-    shape = Template.of(prior, CPU).shape(latent)
+    shape = Template.of(prior).shape(latent)
     changes = quantity_changes(shape.points.numpy(), shape.velocities.double().numpy(), prior.tube, prior.ends)
 
     def value(z: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ def differences(problem, point, step: float = 0.04) -> np.ndarray:
 
 def test_the_cell_s_jacobian_agrees_with_finite_differences(protocol: Protocol) -> None:
     prior = Prior.load("axon")
-    problem = CellProblem(Template.of(prior, CPU, 100), protocol, Settings(fit_diffusivity=True), CPU)
+    problem = CellProblem(Template.of(prior, 100), protocol, Settings(fit_diffusivity=True), CPU)
     parameters = problem.mean.copy()
     parameters[problem.latent] = 0.5 * prior.sample(1, seed=8)[0]
     point = problem.point(parameters, TURN)
@@ -53,12 +53,12 @@ def test_the_cell_s_jacobian_agrees_with_finite_differences(protocol: Protocol) 
 
 @pytest.fixture(scope="module")
 def tissue(protocol: Protocol) -> TissueProblem:
-    return TissueProblem(Template.of(Prior.load("axon-open"), CPU, MODES), protocol, Settings(model="voxel"), CPU)
+    return TissueProblem(Template.of(Prior.load("axon-open"), MODES), protocol, Settings(model="voxel"), CPU)
 
 
 def test_the_tissue_s_jacobian_agrees_with_finite_differences(protocol: Protocol) -> None:
     some = protocol.subset(np.isin(protocol.bvals / protocol.Delta, [0, 100, 120]))  # b 1000, Δ 10; b 6000, Δ 50
-    tissue = TissueProblem(Template.of(Prior.load("axon-open"), CPU, MODES), some, Settings(model="voxel"), CPU)
+    tissue = TissueProblem(Template.of(Prior.load("axon-open"), MODES), some, Settings(model="voxel"), CPU)
     parameters = tissue.mean.copy()
     parameters[tissue.latent] = 0.5 * Prior.load("axon-open").sample(1, seed=3)[0]
     parameters[tissue.first :] += [-0.3, 0.2, 0.4, -0.5, 0.3, -0.8]
@@ -140,7 +140,7 @@ def test_a_bad_fit_is_not_drawn_below_all_of_the_data() -> None:
 
 def test_a_shape_that_folds_is_no_point(protocol: Protocol) -> None:
     prior = Prior.load("axon")
-    problem = CellProblem(Template.of(prior, CPU), protocol, Settings(), CPU)
+    problem = CellProblem(Template.of(prior), protocol, Settings(), CPU)
     found = []
     for latent in 3 * prior.sample(100, seed=1):
         parameters = problem.mean.copy()
@@ -156,7 +156,7 @@ def test_what_the_mesh_leaves_out_is_found(protocol: Protocol) -> None:
     prior = Prior.load("axon")
     beaded = closed_axon(np.random.default_rng(3), "rippled", beads=7, amplitude=0.35, radius=1.2, length=20.0)
     latent = prior.encode_coefficients(prior.basis.coefficients(beaded.fields, np.log(beaded.length)))
-    problem = CellProblem(Template.of(prior, CPU), protocol, Settings(), CPU)
+    problem = CellProblem(Template.of(prior), protocol, Settings(), CPU)
     parameters = np.concatenate([latent, np.zeros(3)])
     point = problem.point(parameters, TURN)
     corrected = problem.corrected(left_out(problem, point)).point(parameters, TURN)

@@ -30,7 +30,7 @@ Symmetry = Callable[..., str | None]
 @pytest.fixture(scope="module")
 def problem(protocol: Protocol) -> CellProblem:
     device = torch.device("cpu")
-    return CellProblem(Template.of(Prior.load("axon"), device), protocol, Settings(device="cpu"), device)
+    return CellProblem(Template.of(Prior.load("axon")), protocol, Settings(device="cpu"), device)
 
 
 @pytest.fixture(scope="module")

@@ -120,9 +120,9 @@ class Inverter:
             yield Iterate("preparing", "Preparing the simulator", 0.0)
             kind = CellProblem if self.settings.model == "axon" else TissueProblem
             ends = self.prior.ends
-            template = Template.of(self.prior, self.device, self.settings.modes)
+            template = Template.of(self.prior, self.settings.modes)
             rough = self.prior.on(self.prior.tube.coarser()) if ends == "closed" else self.prior
-            coarse = Template.of(rough, self.device, COARSE_MODES[ends], COARSE_BASIS[ends])
+            coarse = Template.of(rough, COARSE_MODES[ends], COARSE_BASIS[ends])
             self._problem = kind(template, self.protocol, self.settings, self.device)
             rows = self._coarse_rows = coarse_rows(self.protocol)
             self._coarse = kind(coarse, self.protocol.subset(rows), self.settings, self.device)

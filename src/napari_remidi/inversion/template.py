@@ -1,4 +1,8 @@
-"""From a latent to a reduced model on the prior's template: every step a small dense product, no sparse solver."""
+"""From a latent to a reduced model on the prior's template: every step a small dense product, no sparse solver.
+
+These run on the CPU, also where signals are propagated on a graphics processor, which takes longer to begin each of a
+thousand small products than to do it.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +14,6 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 from torch import Tensor
 
-from napari_remidi.physics.devices import algebra_device
 from napari_remidi.physics.encoding.window import window
 from napari_remidi.physics.matrices.assembly import Topology
 from napari_remidi.physics.matrices.layered import Layers
@@ -30,7 +33,7 @@ BEYOND = 1e-6  # share of N(0, I) that lies farther out than any latent may: the
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """A prior's decoder and mesh, made ready for one device.
+    """A prior's decoder and mesh, made ready.
 
     Attributes
     ----------
@@ -50,34 +53,30 @@ class Template:
     modes: int
 
     @classmethod
-    def of(
-        cls, prior: "Prior", device: torch.device, modes: int | None = None, basis_size: int | None = None
-    ) -> "Template":
+    def of(cls, prior: "Prior", modes: int | None = None, basis_size: int | None = None) -> "Template":
         """Prepare a prior; `basis_size` keeps the first columns of its basis only, for coarse models."""
-        algebra = algebra_device(device)
-        prior.prepare(algebra)
-        basis = torch.as_tensor(np.asarray(prior.pod, dtype=np.float64)[:, :basis_size], device=algebra)
+        basis = torch.as_tensor(np.asarray(prior.pod, dtype=np.float64)[:, :basis_size])
         count = min(modes or MODES[prior.ends], basis.shape[1])
         density = None
         if prior.ends == "open":
             along = prior.decode_points(torch.zeros(prior.latent_dim, dtype=torch.float64)).numpy()[:, 2]
             centre, length = (along.max() + along.min()) / 2, np.ptp(along)
-            density = torch.as_tensor(window((along - centre) / length), device=algebra)
-        topology = Topology.of(prior.tetrahedra, algebra)
+            density = torch.as_tensor(window((along - centre) / length))
+        topology = Topology.of(prior.tetrahedra, torch.device("cpu"))
         return cls(prior, topology, Layers.of(topology, len(prior.tube.section)), basis, density, count)
 
     @cached_property
     def halved(self) -> "Template":
         """Of the same shapes on a mesh of half the spacing."""
-        return Template.of(self.prior.on(self.prior.tube.halved()), self.basis.device, self.modes)
+        return Template.of(self.prior.on(self.prior.tube.halved()), self.modes)
 
     def shape(self, latent: Floats) -> "Shape | None":
         """The shape of a latent, or None where its mesh would fold or the decoder knows nothing."""
         if latent @ latent > chi2.isf(BEYOND, len(latent)):
             return None
         with torch.no_grad():
-            points = self.prior.decode_points(torch.as_tensor(latent, device=self.basis.device))
-        if is_folded(points.cpu().numpy(), self.prior.tetrahedra):
+            points = self.prior.decode_points(torch.as_tensor(latent))
+        if is_folded(points.numpy(), self.prior.tetrahedra):
             return None
         return Shape(self, np.asarray(latent, dtype=np.float64), points)
 
@@ -100,7 +99,7 @@ class Shape:
     @property
     def volume(self) -> float:
         """Volume of the mesh, µm³."""
-        return float(signed_volumes(self.points.cpu().numpy(), np.asarray(self.template.prior.tetrahedra)).sum())
+        return float(signed_volumes(self.points.numpy(), np.asarray(self.template.prior.tetrahedra)).sum())
 
     @cached_property
     def model(self) -> ReducedModel:
@@ -118,7 +117,7 @@ class Shape:
     @cached_property
     def velocities(self) -> Tensor:
         """Derivative of the nodes with respect to the latent, (d, n, 3) float32."""
-        latent = torch.as_tensor(self.latent, dtype=torch.float32, device=self.points.device)
+        latent = torch.as_tensor(self.latent, dtype=torch.float32)
         return self.template.prior.velocities(latent)
 
     @cached_property

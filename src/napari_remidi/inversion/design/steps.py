@@ -95,7 +95,7 @@ def report_steps(
     settings = Settings(loaded.name, diffusivity=diffusivity, fit_diffusivity=fit_diffusivity, device=device)
     chosen = choose_device(device)
     with memory_guard(chosen, f"deriving {len(protocol)} measurements"):
-        problem = CellProblem(Template.of(loaded, chosen), protocol, settings, chosen)
+        problem = CellProblem(Template.of(loaded), protocol, settings, chosen)
         errors = ExpectedErrors(problem, 1 / snr)
         found = []
         for point in islice(_points(problem, draws, seed), draws):

@@ -52,7 +52,7 @@ def simulate_examples(
     from napari_remidi.scan import Protocol
 
     rng, device = np.random.default_rng(seed), torch.device("cpu")
-    template = Template.of(prior, device, MODES)
+    template = Template.of(prior, MODES)
     shells, directions = protocol.shells, half_sphere(DIRECTIONS)
     bvals, delta, Delta = (
         np.repeat(column, DIRECTIONS) for column in np.array([(s.bval, s.delta, s.Delta) for s in shells]).T

@@ -236,7 +236,7 @@ class Preview:
 
     @cached_property
     def _template(self) -> Template:
-        return Template.of(self.prior, torch.device("cpu"))
+        return Template.of(self.prior)
 
     def _hypotheses(self, signal: Floats) -> tuple[Tensor, Tensor]:
         """The network's, for each of the senses of the signal's frame: latents (16, d), rotations (16, 3, 3)."""

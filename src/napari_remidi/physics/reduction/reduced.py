@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from napari_remidi.physics.matrices.assembly import Topology
+from napari_remidi.physics.reduction.eigen import eigenbases
 from napari_remidi.physics.reduction.modes import MASS, STIFFNESS
 
 MOMENTS = slice(2, 5)
@@ -65,7 +66,7 @@ class ReducedModel:
             if len(self._turned) >= KEPT:
                 self._turned.clear()
             gradient = torch.einsum("gc,cij->gij", directions, self.position.to(directions))
-            self._turned[key] = tuple(torch.linalg.eigh(gradient))
+            self._turned[key] = eigenbases(gradient)
         return self._turned[key]
 
 
