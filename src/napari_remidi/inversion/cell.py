@@ -65,11 +65,12 @@ class CellProblem(Corrected):
         parameters[self.turn] = 0
         return self.point(parameters, turned(point.rotation, step[self.turn]))
 
-    def jacobian(self, point: Point) -> Floats:
-        """Derivative of the signal, (M, P)."""
+    def jacobian(self, point: Point, along: Floats | None = None) -> Floats:
+        """Derivative of the signal, (M, P); the latent's along some directions only, (d, p), where these are given."""
         shape: Shape = point.shape
         turn, diffusivity = torch.as_tensor(point.rotation), self.diffusivity(point)
-        change = pgse_sensitivity(shape.slow, shape.tangents, self.blocks, diffusivity, turn, len(self.protocol))
+        tangents = shape.tangents if along is None else shape.tangents_along(along)
+        change = pgse_sensitivity(shape.slow, tangents, self.blocks, diffusivity, turn, len(self.protocol))
         by_direction = change.direction.double().cpu().numpy()
         columns = [
             change.shape.double().cpu().numpy(),

@@ -138,6 +138,7 @@ class Inverter:
                 break
         if self.settings.noise_sd is None and search.best is not None:
             yield from search.with_noise(self._residual_sd(search.target, search.best))
+        yield from search.simplify()
         return self._solution(search, began)
 
     def _target(self, signal: Floats, model_error: float) -> Target:
@@ -238,6 +239,7 @@ class Inverter:
             quantities=quantities,
             fit=fit,
             symmetry=symmetry,
+            simple=search.simple,
             seconds=time.perf_counter() - began,
         )
 

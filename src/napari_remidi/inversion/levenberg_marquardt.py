@@ -46,8 +46,13 @@ class Point:
 class Problem(Protocol):
     """What the optimiser needs to know."""
 
-    mean: Floats
-    precision: Floats
+    @property
+    def mean(self) -> Floats:
+        """Of the prior, (P,)."""
+
+    @property
+    def precision(self) -> Floats:
+        """Of the prior, (P,)."""
 
     def moved(self, point: Point, step: Floats) -> Point | None:
         """The point after a step of first order, or None where it is no valid shape."""

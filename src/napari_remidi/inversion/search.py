@@ -1,4 +1,4 @@
-"""From many starts to one answer: a tournament in a coarse model, then the best ones in the full one.
+"""From many starts to one answer: a tournament in a coarse model, the best ones in the full one, then simple axons.
 
 A start decides which valley of the misfit an optimiser ends in, and most of its steps lead through terrain where a
 rough signal shows the way as well. So every start descends in the coarse problem (few modes, a larger standard
@@ -8,19 +8,26 @@ The full problem's mesh is still coarse: where noise is low, its error of a few 
 What it leaves out hardly depends on small changes of the shape, so it is found where a refinement begins and ends, from
 one mesh of half the spacing, and added to the prediction (deferred correction; the error of linear elements falls with
 the square of the spacing, so four thirds of the difference are what is left out: Richardson).
+
+What a free descent finds is seldom simple, although a simple axon may explain the signal as well with far fewer numbers
+(`simple`). So simple ones are fitted last, and one takes the place of the best free shape where Akaike's criterion
+prefers it: misfit + 2 × the number of parameters that the signal determines.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_remidi.inversion.cell import CellProblem
-from napari_remidi.inversion.levenberg_marquardt import Point, Step, Target, descend
+from napari_remidi.inversion.levenberg_marquardt import Local, Point, Step, Target, descend, objective
 from napari_remidi.inversion.noise import rician_mean
 from napari_remidi.inversion.settings import Settings
+from napari_remidi.inversion.simple import MOST_BEADS, SimpleProblem, simple_start
 from napari_remidi.inversion.solution import Iterate
 from napari_remidi.inversion.tissue import TissueProblem
 from napari_remidi.physics.devices import workers
@@ -32,6 +39,9 @@ NOISE_OFF = 1.3  # times too much or too little noise assumed, above which the b
 COARSE_SD = 0.01  # of S/S0, what the coarse problem's model leaves unexplained, and what smooths its terrain
 ROUNDS = (3, 4, 8)  # steps that starts take before the worse half of them is dropped
 REFINED = 2  # starts that go on to the full problem
+SIMPLE_STEPS = 8  # of a simple axon's descent, in the coarse problem and in the full one
+SIMPLE_RUNS = 4, 2  # numbers of beads that descend in the coarse problem, and those that go on in the full one
+SIMPLE_RUNS_QUIET = MOST_BEADS + 1, 4  # the same where noise is so low that the coarse problem cannot tell them apart
 RICHARDSON = 4 / 3
 CORRECTIONS = 3  # of one refinement at most
 NEGLIGIBLE = 1.0  # change of a correction, in units of χ², that moves no estimate by more than its error
@@ -55,25 +65,18 @@ class Search:
         self.best: Point | None = None
         self.best_objective = np.inf
         self.stop = "no progress"
+        self.simple = False
         self.history: list[dict[str, Any]] = []
         self._started = 0
         self._fraction = 0.25
 
     def tournament(self, candidates: list[Point]) -> Iterator[Iterate]:
         """Let candidates of the coarse problem descend, refine the winners in the full one, keep the best of all."""
-        noise_sd = float(np.hypot(self.target.noise_sd, COARSE_SD))
-        rough = Target(self.target.signal[self.rows], noise_sd, normalised_together(self.coarse.protocol))
-        runs = []
-        for point in candidates:
-            self._started += 1
-            runs.append(_Run(self._started, descend(self.coarse, rough, point, sum(ROUNDS))))
+        runs = [self._run("starting", self.coarse, self._rough, point, sum(ROUNDS)) for point in candidates]
         with workers(self.coarse.device) as each:
             for steps in ROUNDS:
-                for _ in range(steps):
-                    for run, step in zip(runs, each(_Run.advance, runs), strict=True):
-                        if step is not None:
-                            yield self._iterate("starting", step, run.number, self.coarse, rough)
-                runs = sorted((run for run in runs if run.last is not None), key=lambda run: run.objective)
+                yield from self._walk(runs, steps, each)
+                runs = sorted((run for run in runs if run.last is not None), key=attrgetter("objective"))
                 runs = runs[: max(REFINED, len(runs) // 2)]
         for run in runs[:REFINED]:
             assert run.last is not None
@@ -103,7 +106,7 @@ class Search:
             before = np.inf
             for step in descend(problem, self.target, moved, left):
                 last, left = step, left - 1
-                yield self._iterate("refining", step, number, problem)
+                yield self._iterate("refining", step, number, problem, self.target)
                 if step.accepted:
                     gain, before = before - step.objective, step.objective
                     if step.objective - self.best_objective > OUT_OF_REACH * gain:
@@ -122,6 +125,79 @@ class Search:
         self.best_objective = np.inf
         yield from self._refine(self.best, self._started)
 
+    def simplify(self) -> Iterator[Iterate]:
+        """Fit simple axons; take the best where it explains the signal as well, and refine it where it is likelier."""
+        if self.best is None or not isinstance(self.coarse, CellProblem):
+            return
+        most, kept = SIMPLE_RUNS_QUIET if self.target.noise_sd < COARSE_SD else SIMPLE_RUNS
+        with workers(self.coarse.device) as each:
+            starts = [start for start in each(partial(self._simple_start, self.best), range(MOST_BEADS + 1)) if start]
+            starts = sorted(starts, key=itemgetter(0))[:most]
+            runs = [self._run("simplifying", simple, self._rough, point, SIMPLE_STEPS) for _, simple, point in starts]
+            yield from self._walk(runs, SIMPLE_STEPS, each)
+            runs = sorted((run for run in runs if run.last is not None), key=attrgetter("objective"))[:kept]
+            runs = [run for run in each(self._in_full, runs) if run is not None]
+            yield from self._walk(runs, SIMPLE_STEPS, each)
+        runs = [run for run in runs if run.last is not None]
+        if runs:
+            yield from self._compare(min(runs, key=attrgetter("objective")))
+
+    def _compare(self, run: "_Run") -> Iterator[Iterate]:
+        """A simple axon with the best point so far."""
+        simple, step = run.problem, run.last
+        assert isinstance(simple, SimpleProblem)
+        assert step is not None
+        assert self.best is not None
+        local = Local.at(self.problem, self.target, self.best)
+        known = np.trace(np.linalg.solve(local.hessian, local.hessian - np.diag(self.problem.precision)))
+        misfits = [float((self.target.residual(point.signal) ** 2).sum()) for point in (step.point, self.best)]
+        point: Point = step.point.shape
+        value = objective(simple.cell, self.target, point)
+        if misfits[0] + 2 * simple.numbers <= misfits[1] + 2 * known:
+            self.best, self.problem, self.best_objective, self.simple = point, simple.cell, value, True
+            self.stop = step.stop or "budget"
+        elif value < self.best_objective:
+            yield from self._refine(point, run.number)
+
+    def _simple_start(self, like: Point, beads: int) -> tuple[float, SimpleProblem, Point] | None:
+        """The best start with so many beads in the coarse problem, or none that is a shape."""
+        assert isinstance(self.coarse, CellProblem)
+        simple, points = simple_start(self.coarse, like, beads)
+        found = [(objective(simple, self._rough, point), simple, point) for point in points]
+        return min(found, key=itemgetter(0), default=None)
+
+    def _in_full(self, run: "_Run") -> "_Run | None":
+        """A simple axon's descent, to go on in the full problem."""
+        assert isinstance(run.problem, SimpleProblem)
+        assert isinstance(self.problem, CellProblem)
+        assert run.last is not None
+        simple, last = run.problem.on(self.problem), run.last.point
+        point = simple.point(last.parameters, last.rotation)
+        if point is not None:
+            simple = simple.on(self.problem.corrected(left_out(self.problem, point.shape)))
+            point = simple.point(last.parameters, last.rotation)
+        steps = None if point is None else descend(simple, self.target, point, SIMPLE_STEPS)
+        return None if steps is None else _Run(run.number, run.stage, simple, self.target, steps)
+
+    @property
+    def _rough(self) -> Target:
+        """Of the coarse problem."""
+        noise_sd = float(np.hypot(self.target.noise_sd, COARSE_SD))
+        return Target(self.target.signal[self.rows], noise_sd, normalised_together(self.coarse.protocol))
+
+    def _run(
+        self, stage: str, problem: "AnyProblem | SimpleProblem", target: Target, point: Point, steps: int
+    ) -> "_Run":
+        self._started += 1
+        return _Run(self._started, stage, problem, target, descend(problem, target, point, steps))
+
+    def _walk(self, runs: "list[_Run]", steps: int, each: Callable[..., Iterator[Any]]) -> Iterator[Iterate]:
+        """Let runs advance together."""
+        for _ in range(steps):
+            for run, step in zip(runs, each(_Run.advance, runs), strict=True):
+                if step is not None:
+                    yield self._iterate(run.stage, step, run.number, run.problem, run.target)
+
     @property
     def explained(self) -> bool:
         """Whether the best point's χ² is one that noise alone would give."""
@@ -139,9 +215,8 @@ class Search:
             self.stop = step.stop or "budget"
 
     def _iterate(
-        self, stage: str, step: Step, start: int, problem: AnyProblem | None = None, target: Target | None = None
+        self, stage: str, step: Step, start: int, problem: "AnyProblem | SimpleProblem", target: Target
     ) -> Iterate:
-        problem, target = problem or self.problem, target or self.target
         chi2 = _chi2_per_dof(problem, step.point, target)
         self.history.append(
             {
@@ -158,7 +233,9 @@ class Search:
         self._fraction = min(0.99, max(self._fraction, 0.25 + 0.75 * len(self.history) / expected))
         points = problem.shape_of(step.point).points.cpu().numpy() @ step.point.rotation.T
         count = max(self.settings.starts, start)
-        what = f"start {start} of {count}" if stage == "starting" else "refining the best start"
+        what = {"starting": f"start {start} of {count}", "simplifying": "a simple axon"}.get(
+            stage, "refining the best start"
+        )
         return Iterate(
             stage=stage,
             message=f"{what}, step {len(self.history)}: χ²/dof {chi2:.2f}",
@@ -168,7 +245,7 @@ class Search:
             n_starts=count,
             points=points,
             faces=np.asarray(problem.template.prior.boundary),
-            signal=rician_mean(step.point.signal, target.noise_sd) if stage == "refining" else None,
+            signal=rician_mean(step.point.signal, target.noise_sd) if target is self.target else None,
             chi2_per_dof=chi2,
         )
 
@@ -183,20 +260,24 @@ def left_out(problem: AnyProblem, point: Point) -> Floats:
     return np.asarray(RICHARDSON * (finer.signal - (point.signal - problem.correction)))
 
 
-def _degrees(problem: AnyProblem, point: Point) -> int:
+def _degrees(problem: AnyProblem | SimpleProblem, point: Point) -> int:
     return max(int((~problem.protocol.is_b0).sum()) - len(point.parameters), 1)
 
 
-def _chi2_per_dof(problem: AnyProblem, point: Point, target: Target) -> float:
+def _chi2_per_dof(problem: AnyProblem | SimpleProblem, point: Point, target: Target) -> float:
     return target.chi2(point.signal, ~problem.protocol.is_b0) / _degrees(problem, point)
 
 
+@dataclass(eq=False)
 class _Run:
     """A start that descends a step at a time."""
 
-    def __init__(self, number: int, steps: Iterator[Step]) -> None:
-        self.number, self.steps = number, steps
-        self.last: Step | None = None
+    number: int
+    stage: str
+    problem: AnyProblem | SimpleProblem
+    target: Target
+    steps: Iterator[Step]
+    last: Step | None = None
 
     @property
     def objective(self) -> float:

@@ -15,7 +15,7 @@ class Iterate:
 
     Attributes
     ----------
-    stage : "preparing", "preview", "starting" or "refining"
+    stage : "preparing", "preview", "starting", "refining" or "simplifying"
     message : one line for people
     fraction : 0 to 1, of the work expected
     iteration : Levenberg-Marquardt steps so far, all starts together
@@ -68,6 +68,7 @@ class Solution:
     quantities : name -> {"value", "sd", "low", "high", "unit"}, see `samples.with_intervals`
     fit : the tests of the fit, see `fit.goodness_of_fit`
     symmetry : how the shape is symmetric, in words, or None
+    simple : whether it is a simple axon (`simple`) that explains the signal as well as any
     """
 
     points: Floats
@@ -95,3 +96,4 @@ class Solution:
     quantities: dict[str, dict[str, Any]]
     fit: dict[str, Any]
     symmetry: str | None
+    simple: bool = False

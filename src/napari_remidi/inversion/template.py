@@ -123,4 +123,11 @@ class Shape:
     @cached_property
     def tangents(self) -> ReducedTangents:
         """How the slow model changes with the latent."""
-        return reduced_tangents(self.template.topology, self.slow, self.points, self.velocities)
+        return self._tangents(self.velocities)
+
+    def tangents_along(self, directions: Floats) -> ReducedTangents:
+        """How it changes along directions of the latent, (d, p)."""
+        return self._tangents(torch.einsum("dnx,dp->pnx", self.velocities, torch.as_tensor(directions).float()))
+
+    def _tangents(self, velocities: Tensor) -> ReducedTangents:
+        return reduced_tangents(self.template.topology, self.slow, self.points, velocities)

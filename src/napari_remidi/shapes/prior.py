@@ -140,6 +140,12 @@ class Prior:
         with torch.no_grad():
             return network.encode(torch.as_tensor(np.asarray(coefficients, dtype=np.float64))).numpy()
 
+    def coefficients(self, latent: ArrayLike) -> Floats:
+        """Spectral coefficients of latents, (..., d) -> (..., C)."""
+        network = self._networks(torch.float64, torch.device("cpu"))
+        with torch.no_grad():
+            return network.decode(torch.as_tensor(np.asarray(latent, dtype=np.float64))).numpy()
+
     def draws(self, count: int, seed: int = 0) -> Floats:
         """Draws of N(0, I), (count, d), whatever they decode to."""
         return np.random.default_rng(seed).standard_normal((count, self.latent_dim))

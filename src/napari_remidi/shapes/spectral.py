@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_remidi.shapes.sections import SAMPLES
 from napari_remidi.shapes.tube import Tube
 
 Floats = NDArray[np.float64]
@@ -63,6 +64,25 @@ class SpectralBasis:
         for values, orders in zip(fields, self.parts, strict=False):
             series.append(_fit(fields.shape[1], orders) @ values)
         return np.concatenate([*series, [log_length] if self.length is None else []])
+
+    @property
+    def along(self) -> Floats:
+        """Where fields are sampled, shares of the centreline, (S,)."""
+        return np.linspace(0, 1, SAMPLES)
+
+    def log_radius(self, coefficients: Floats) -> Floats:
+        """Log radius sampled along the centreline, (..., C) -> (..., S)."""
+        return np.asarray(coefficients[..., self._calibre] @ _cosines(self.along, self.calibre).T)
+
+    def with_calibre(self, coefficients: Floats, log_radius: Floats) -> Floats:
+        """Coefficients (..., C) with another log radius, (..., S)."""
+        changed = coefficients.copy()
+        changed[..., self._calibre] = log_radius @ _fit(SAMPLES, self.calibre).T
+        return changed
+
+    @property
+    def _calibre(self) -> slice:
+        return slice(2 * self.bend, 2 * self.bend + self.calibre)
 
     def scale(self, radius: float = 1.5, length: float = 16.0) -> Floats:
         """How far a unit of every coefficient moves vertices, (C,) µm rms, on a cylinder of a radius and a length."""

@@ -1,0 +1,127 @@
+"""Simple axons as starts: an even calibre, or beads of one size at equal distances.
+
+Of the many patterns of swellings that explain a signal almost as well, most are irregular, and the free descent finds
+one of those. A pattern that a few numbers describe leaves the signal less choice: it fits only with about the right
+number of beads, the right radius and the right length, and from there the free descent goes on. How many beads is a
+number that a descent hardly changes, so every one is tried.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_remidi.inversion.cell import CellProblem
+from napari_remidi.inversion.levenberg_marquardt import Point
+from napari_remidi.inversion.rotation import turned
+from napari_remidi.inversion.template import Shape, Template
+
+if TYPE_CHECKING:
+    from napari_remidi.scan import Protocol
+
+Floats = NDArray[np.float64]
+MOST_BEADS = 8
+PHASES = 4  # tried for each number of beads
+SIZE = 0.35  # of beads at first, share of the radius
+RADIUS, LENGTH, SWELL, PHASE, COUNT, BEND = range(6)
+TURN = slice(6, 9)
+# of what the parameters may differ from where they start; log radius, log length, artanh of the beads' size, their
+# phase (rad) and number, and the share kept of the start's bends
+SPREAD = np.array([0.5, 0.3, 0.5, 3.0, 0.6, 1.0])
+FIXED = 1e-3  # of those that a number of beads leaves without effect
+NUDGE = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class SimpleProblem:
+    """A `CellProblem` of few parameters: `SPREAD`'s six, rotation vector (3), log diffusivity (1, where fitted).
+
+    Attributes
+    ----------
+    cell : the problem of all shapes; its prior plays no part
+    base : (C,) spectral coefficients of the axon whose bends are kept
+    mean, precision : (P,)
+    """
+
+    cell: CellProblem
+    base: Floats
+    mean: Floats
+    precision: Floats
+
+    @property
+    def numbers(self) -> int:
+        """Parameters that the signal has a say in."""
+        return int((self.precision < FIXED**-2).sum())
+
+    @property
+    def protocol(self) -> "Protocol":
+        """The cell's."""
+        return self.cell.protocol
+
+    @property
+    def template(self) -> Template:
+        """The cell's."""
+        return self.cell.template
+
+    def shape_of(self, point: Point) -> Shape:
+        """The shape at a point."""
+        return self.cell.shape_of(point.shape)
+
+    def on(self, cell: CellProblem) -> "SimpleProblem":
+        """The same in another model of the cell."""
+        return replace(self, cell=cell)
+
+    def latent(self, parameters: Floats) -> Floats:
+        """Of some parameters, (..., P) -> (..., d)."""
+        prior = self.cell.template.prior
+        parameters = np.asarray(parameters)
+        coefficients = parameters[..., BEND, None] * self.base
+        coefficients[..., -1] = parameters[..., LENGTH]
+        swell = np.tanh(parameters[..., SWELL, None])
+        angle = 2 * np.pi * parameters[..., COUNT, None] * (prior.basis.along - 0.5) + parameters[..., PHASE, None]
+        radius = parameters[..., RADIUS, None] + np.log1p(swell * np.sin(angle))
+        return prior.encode_coefficients(prior.basis.with_calibre(coefficients, radius))
+
+    def point(self, parameters: Floats, rotation: Floats) -> Point | None:
+        """What the parameters predict, its `shape` the point of the cell; None where they are no valid shape."""
+        return self.points(parameters[None], rotation)[0]
+
+    def points(self, parameters: Floats, rotation: Floats) -> list[Point | None]:
+        """The same of several, (N, P)."""
+        return [self._point(*each, rotation) for each in zip(parameters, self.latent(parameters), strict=True)]
+
+    def moved(self, point: Point, step: Floats) -> Point | None:
+        """The point after a step."""
+        parameters = point.parameters + step
+        parameters[TURN] = 0
+        if not 0 <= parameters[COUNT] <= MOST_BEADS + 1:
+            return None
+        return self.point(parameters, turned(point.rotation, step[TURN]))
+
+    def jacobian(self, point: Point) -> Floats:
+        """Derivative of the signal, (M, P)."""
+        steps = NUDGE * np.eye(len(point.parameters))[: len(SPREAD)]
+        ahead, behind = self.latent(point.parameters + steps), self.latent(point.parameters - steps)
+        return self.cell.jacobian(point.shape, along=(ahead - behind).T / (2 * NUDGE))
+
+    def _point(self, parameters: Floats, latent: Floats, rotation: Floats) -> Point | None:
+        cell = self.cell.point(np.concatenate([latent, parameters[len(SPREAD) :]]), rotation)
+        return None if cell is None else Point(parameters, rotation, cell.signal, cell)
+
+
+def simple_start(cell: CellProblem, like: Point, count: int) -> tuple[SimpleProblem, list[Point]]:
+    """The problem of so many beads and where to start: as wide, long and bent as another point, its beads moved along."""
+    prior = cell.template.prior
+    base, rest = prior.coefficients(like.parameters[cell.latent]), slice(cell.latent.stop, None)
+    size, phases = (SIZE, PHASES) if count else (0.0, 1)
+    area = float(np.exp(2 * prior.basis.log_radius(base)).mean()) / (1 + size**2 / 2)
+    first = np.array([np.log(area) / 2, base[-1], np.arctanh(size), 0.0, count, 1.0])
+    spread = SPREAD.copy()
+    if not count:
+        spread[[SWELL, PHASE, COUNT]] = FIXED
+    mean = np.concatenate([first, like.parameters[rest]])
+    problem = SimpleProblem(cell, base, mean, np.concatenate([spread**-2, cell.precision[rest]]))
+    starts = np.repeat(mean[None], phases, axis=0)
+    starts[:, PHASE] = 2 * np.pi * np.arange(phases) / phases
+    return problem, [point for point in problem.points(starts, like.rotation) if point is not None]
