@@ -10,7 +10,7 @@ from napari_remidi.scan import Protocol, spread_directions
 KINDS = ("sheared", "rippled", "hinged")
 DIRECTIONS, TIMES = 30, (10.0, 25.0, 50.0)
 FREE, SNRS = "free", ("50", "20")
-ASSUMED_SD = 1 / 500  # of S/S0, what the inversion is told of a signal without noise
+ASSUMED_SD = 1 / 2000  # of S/S0, what the inversion is told of a signal without noise
 SUCCESS = 0.2  # µm, below which a shape counts as found
 Fixed = dict[str, float]
 

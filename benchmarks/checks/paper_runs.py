@@ -67,7 +67,8 @@ class Runs:
         axon = self.reconstructed(case)
         report, surface = axon.report(), truth.mesh.surface
         strict = chamfer(axon.surface, surface)
-        refined = [step for step in axon.history if step["stage"] == "refining"]
+        won = "simplifying" if axon.solution.simple else "refining"
+        refined = [step for step in axon.history if step["stage"] == won]
         best = min(refined, key=lambda step: step["objective"])
         return {
             "strict_um": strict,

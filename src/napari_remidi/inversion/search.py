@@ -39,14 +39,34 @@ NOISE_OFF = 1.3  # times too much or too little noise assumed, above which the b
 COARSE_SD = 0.01  # of S/S0, what the coarse problem's model leaves unexplained, and what smooths its terrain
 ROUNDS = (3, 4, 8)  # steps that starts take before the worse half of them is dropped
 REFINED = 2  # starts that go on to the full problem
-SIMPLE_STEPS = 8  # of a simple axon's descent, in the coarse problem and in the full one
-SIMPLE_RUNS = 4, 2  # numbers of beads that descend in the coarse problem, and those that go on in the full one
-SIMPLE_RUNS_QUIET = MOST_BEADS + 1, 4  # the same where noise is so low that the coarse problem cannot tell them apart
 RICHARDSON = 4 / 3
 CORRECTIONS = 3  # of one refinement at most
 NEGLIGIBLE = 1.0  # change of a correction, in units of χ², that moves no estimate by more than its error
 OUT_OF_REACH = 10.0  # steps like its latest that a start is from the best one when it is given up
 UNLIKELY = 4.0  # standard deviations of χ² above which a fit does not explain the signal, and more starts are tried
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What is spent on simple axons.
+
+    Attributes
+    ----------
+    phases : places tried for the beads, for each number of them
+    runs, kept : numbers of beads that descend in the coarse problem, and those that go on in the full one
+    steps : of either descent
+    refined : of those kept, refined with all parameters
+    """
+
+    phases: int
+    runs: int
+    kept: int
+    steps: int
+    refined: int
+
+
+EFFORT = Effort(phases=4, runs=4, kept=2, steps=8, refined=0)
+THOROUGH = Effort(phases=8, runs=MOST_BEADS + 1, kept=5, steps=20, refined=3)  # where noise is below the coarse model's
 
 
 class Search:
@@ -129,55 +149,67 @@ class Search:
         """Fit simple axons; take the best where it explains the signal as well, and refine it where it is likelier."""
         if self.best is None or not isinstance(self.coarse, CellProblem):
             return
-        most, kept = SIMPLE_RUNS_QUIET if self.target.noise_sd < COARSE_SD else SIMPLE_RUNS
+        effort = THOROUGH if self.target.noise_sd < COARSE_SD else EFFORT
+        begun = partial(self._simple_start, self.best, effort.phases)
         with workers(self.coarse.device) as each:
-            starts = [start for start in each(partial(self._simple_start, self.best), range(MOST_BEADS + 1)) if start]
-            starts = sorted(starts, key=itemgetter(0))[:most]
-            runs = [self._run("simplifying", simple, self._rough, point, SIMPLE_STEPS) for _, simple, point in starts]
-            yield from self._walk(runs, SIMPLE_STEPS, each)
-            runs = sorted((run for run in runs if run.last is not None), key=attrgetter("objective"))[:kept]
-            runs = [run for run in each(self._in_full, runs) if run is not None]
-            yield from self._walk(runs, SIMPLE_STEPS, each)
-        runs = [run for run in runs if run.last is not None]
-        if runs:
-            yield from self._compare(min(runs, key=attrgetter("objective")))
+            starts = [start for start in each(begun, range(MOST_BEADS + 1)) if start]
+            starts = sorted(starts, key=itemgetter(0))[: effort.runs]
+            runs = [self._run("simplifying", simple, self._rough, point, effort.steps) for _, simple, point in starts]
+            yield from self._walk(runs, effort.steps, each)
+            runs = sorted((run for run in runs if run.last is not None), key=attrgetter("objective"))[: effort.kept]
+            runs = [
+                run for run in each(partial(self._in_full, effort.steps, effort.refined > 0), runs) if run is not None
+            ]
+            yield from self._walk(runs, effort.steps, each)
+        runs = sorted((run for run in runs if run.last is not None), key=attrgetter("objective"))
+        for run in runs[: effort.refined]:
+            yield from self._refine(self._cell_of(run)[1], run.number)
+        if runs and not self._preferred(runs[0]):
+            problem, point = self._cell_of(runs[0])
+            if not effort.refined and objective(problem, self.target, point) < self.best_objective:
+                yield from self._refine(point, runs[0].number)
 
-    def _compare(self, run: "_Run") -> Iterator[Iterate]:
-        """A simple axon with the best point so far."""
-        simple, step = run.problem, run.last
-        assert isinstance(simple, SimpleProblem)
-        assert step is not None
+    def _preferred(self, run: "_Run") -> bool:
+        """Take a simple axon for the best point if Akaike's criterion says so."""
         assert self.best is not None
-        local = Local.at(self.problem, self.target, self.best)
-        known = np.trace(np.linalg.solve(local.hessian, local.hessian - np.diag(self.problem.precision)))
-        misfits = [float((self.target.residual(point.signal) ** 2).sum()) for point in (step.point, self.best)]
-        point: Point = step.point.shape
-        value = objective(simple.cell, self.target, point)
-        if misfits[0] + 2 * simple.numbers <= misfits[1] + 2 * known:
-            self.best, self.problem, self.best_objective, self.simple = point, simple.cell, value, True
-            self.stop = step.stop or "budget"
-        elif value < self.best_objective:
-            yield from self._refine(point, run.number)
+        assert run.last is not None
+        assert isinstance(run.problem, SimpleProblem)
+        hessian, precision = Local.at(self.problem, self.target, self.best).hessian, np.diag(self.problem.precision)
+        determined = float(np.trace(np.linalg.solve(hessian, hessian - precision)))
+        misfit, simple = ((self.target.residual(x.signal) ** 2).sum() for x in (self.best, run.last.point))
+        if simple + 2 * run.problem.numbers > misfit + 2 * determined:
+            return False
+        self.problem, self.best = self._cell_of(run)
+        self.best_objective, self.stop = objective(self.problem, self.target, self.best), run.last.stop or "budget"
+        self.simple = True
+        return True
 
-    def _simple_start(self, like: Point, beads: int) -> tuple[float, SimpleProblem, Point] | None:
+    def _cell_of(self, run: "_Run") -> tuple[CellProblem, Point]:
+        """Where a simple axon's descent stands, in the problem of all shapes."""
+        assert isinstance(run.problem, SimpleProblem)
+        assert run.last is not None
+        return run.problem.cell, run.last.point.shape
+
+    def _simple_start(self, like: Point, phases: int, beads: int) -> tuple[float, SimpleProblem, Point] | None:
         """The best start with so many beads in the coarse problem, or none that is a shape."""
         assert isinstance(self.coarse, CellProblem)
-        simple, points = simple_start(self.coarse, like, beads)
+        simple, points = simple_start(self.coarse, like, beads, phases)
         found = [(objective(simple, self._rough, point), simple, point) for point in points]
         return min(found, key=itemgetter(0), default=None)
 
-    def _in_full(self, run: "_Run") -> "_Run | None":
+    def _in_full(self, steps: int, exact: bool, run: "_Run") -> "_Run | None":
         """A simple axon's descent, to go on in the full problem."""
         assert isinstance(run.problem, SimpleProblem)
         assert isinstance(self.problem, CellProblem)
         assert run.last is not None
         simple, last = run.problem.on(self.problem), run.last.point
         point = simple.point(last.parameters, last.rotation)
-        if point is not None:
+        if point is not None and exact:
             simple = simple.on(self.problem.corrected(left_out(self.problem, point.shape)))
             point = simple.point(last.parameters, last.rotation)
-        steps = None if point is None else descend(simple, self.target, point, SIMPLE_STEPS)
-        return None if steps is None else _Run(run.number, run.stage, simple, self.target, steps)
+        if point is None:
+            return None
+        return _Run(run.number, run.stage, simple, self.target, descend(simple, self.target, point, steps))
 
     @property
     def _rough(self) -> Target:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 MOST_BEADS = 8
-PHASES = 4  # tried for each number of beads
 SIZE = 0.35  # of beads at first, share of the radius
 RADIUS, LENGTH, SWELL, PHASE, COUNT, BEND = range(6)
 TURN = slice(6, 9)
@@ -110,11 +109,11 @@ class SimpleProblem:
         return None if cell is None else Point(parameters, rotation, cell.signal, cell)
 
 
-def simple_start(cell: CellProblem, like: Point, count: int) -> tuple[SimpleProblem, list[Point]]:
-    """The problem of so many beads and where to start: as wide, long and bent as another point, its beads moved along."""
+def simple_start(cell: CellProblem, like: Point, count: int, phases: int) -> tuple[SimpleProblem, list[Point]]:
+    """The problem of so many beads, and where to start: as wide, long and bent as another, beads here or there."""
     prior = cell.template.prior
     base, rest = prior.coefficients(like.parameters[cell.latent]), slice(cell.latent.stop, None)
-    size, phases = (SIZE, PHASES) if count else (0.0, 1)
+    size, phases = (SIZE, phases) if count else (0.0, 1)
     area = float(np.exp(2 * prior.basis.log_radius(base)).mean()) / (1 + size**2 / 2)
     first = np.array([np.log(area) / 2, base[-1], np.arctanh(size), 0.0, count, 1.0])
     spread = SPREAD.copy()
