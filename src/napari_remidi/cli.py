@@ -270,8 +270,8 @@ def reconstruct(
         print_table(("voxel", "radius, µm", "variance explained", "χ²/dof", "fit test", "seconds"), rows)
         if len(reports) == 1:
             print_table(("quantity", "value (90 % interval)"), quantity_lines(reports[0]))
-            if reports[0]["symmetry"]:
-                click.echo(sentence(reports[0]["symmetry"]))
+            for note in filter(None, (reports[0]["symmetry"], reports[0]["simple"])):
+                click.echo(sentence(note))
         click.echo(f"Written to {out}{os.sep}: for every voxel axon .ply, .npz, report .json and picture .png")
     for r in reports:
         _warn(f"voxel {', '.join(map(str, r['source']['voxel']))}", r)

@@ -66,7 +66,8 @@ class Effort:
 
 
 EFFORT = Effort(phases=4, runs=4, kept=2, steps=8, refined=0)
-THOROUGH = Effort(phases=8, runs=MOST_BEADS + 1, kept=5, steps=20, refined=3)  # where noise is below the coarse model's
+THOROUGH = Effort(phases=8, runs=MOST_BEADS + 1, kept=5, steps=20, refined=3)
+QUIET = 0.004  # of S0, noise so low that only the full problem can tell simple axons apart, and free ones near them
 
 
 class Search:
@@ -149,7 +150,7 @@ class Search:
         """Fit simple axons; take the best where it explains the signal as well, and refine it where it is likelier."""
         if self.best is None or not isinstance(self.coarse, CellProblem):
             return
-        effort = THOROUGH if self.target.noise_sd < COARSE_SD else EFFORT
+        effort = THOROUGH if self.target.noise_sd < QUIET else EFFORT
         begun = partial(self._simple_start, self.best, effort.phases)
         with workers(self.coarse.device) as each:
             starts = [start for start in each(begun, range(MOST_BEADS + 1)) if start]

@@ -15,7 +15,7 @@ from napari_remidi.errors import InputError, OutputError, PriorError
 from napari_remidi.files import write_whole
 from napari_remidi.inversion import Solution
 from napari_remidi.results.surfaces import MESHES, save_surface
-from napari_remidi.results.words import warning_of
+from napari_remidi.results.words import SIMPLE, warning_of
 from napari_remidi.scan import Protocol
 
 if TYPE_CHECKING:
@@ -199,6 +199,7 @@ class Axon:
             "warning": warning_of(solution.fit, self.parameters),
             "fit": _rounded(solution.fit),
             "symmetry": solution.symmetry,
+            "simple": SIMPLE if solution.simple else None,
             "twin": "the mirror image through the centre has the same signal",
             "timing_source": self.protocol.timing_source,
             "parameters": self.parameters,

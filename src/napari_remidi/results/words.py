@@ -21,6 +21,7 @@ EXPLANATIONS = {
     "axon": ("axon", "model 'voxel' for tissue"),
     "voxel": ("tissue with axons", "a voxel of one fibre bundle"),
 }
+SIMPLE = "an axon of even calibre, or with regular beads, explains the signal as well as any: it is the one shown"
 LEAST_P = 1e-4  # below it a p-value says more about the tails of the noise than about the fit
 
 

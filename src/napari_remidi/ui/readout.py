@@ -66,8 +66,8 @@ class Readout(QWidget):
         self.results.setText(table(lines))
         self.results.setVisible(bool(lines))
         say(self.warning, sentence((report or {}).get("warning")))
-        symmetry = sentence((report or {}).get("symmetry"))
-        say(self.twin_note, f"{TWIN_NOTE} {symmetry}".strip() if lines else "")
+        notes = (sentence((report or {}).get(name)) for name in ("symmetry", "simple"))
+        say(self.twin_note, " ".join(note for note in (TWIN_NOTE, *notes) if note) if lines else "")
         for button in (self.twin, self.save):
             button.visible = bool(lines)
 
