@@ -26,6 +26,7 @@ INTERVAL = 0.90
 # tell size to first order, bends and beads by their squares (found on 81 axons of benchmarks/calibration.py)
 REACH = {
     "radius_mean": 0.7,
+    "radius_min": 0.9,
     "radius_max": 0.7,
     "length": 1.4,
     "bend": 1.65,

@@ -72,7 +72,9 @@ def quantities(points: Floats, tube: Tube, ends: str = "closed") -> dict[str, Fl
         "length": length,
         "bend": _angle(np.einsum("...x,...x->...", tangents[..., 0, :], tangents[..., -1, :])),
         "fan": _angle(np.einsum("...ix,...jx->...ij", tangents, tangents).min(axis=(-2, -1))),
-        "tortuosity": length / np.linalg.norm(axis[..., -1, :] - axis[..., 0, :], axis=-1),
+        "tortuosity": np.maximum(
+            length / np.linalg.norm(axis[..., -1, :] - axis[..., 0, :], axis=-1), 1.0
+        ),  # but for rounding
         "bead_count": count,
         "bead_amplitude": amplitude,
         "volume": _enclosed(points, whole),
