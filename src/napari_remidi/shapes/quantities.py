@@ -60,6 +60,7 @@ def quantities(points: Floats, tube: Tube, ends: str = "closed") -> dict[str, Fl
     along = measured_sections(tube, ends)
     axis = section_centres(points, tube)[..., along, :]
     length = np.linalg.norm(np.diff(axis, axis=-2), axis=-1).sum(axis=-1)
+    distance = np.linalg.norm(axis[..., -1, :] - axis[..., 0, :], axis=-1)
     tangents = directions(axis)
     radii = section_radii(points, tube)[..., along]
     count, amplitude = _beads(np.log(np.linalg.norm(section_areas(points, tube)[..., along, :], axis=-1)) / 2)
@@ -72,9 +73,7 @@ def quantities(points: Floats, tube: Tube, ends: str = "closed") -> dict[str, Fl
         "length": length,
         "bend": _angle(np.einsum("...x,...x->...", tangents[..., 0, :], tangents[..., -1, :])),
         "fan": _angle(np.einsum("...ix,...jx->...ij", tangents, tangents).min(axis=(-2, -1))),
-        "tortuosity": np.maximum(
-            length / np.linalg.norm(axis[..., -1, :] - axis[..., 0, :], axis=-1), 1.0
-        ),  # but for rounding
+        "tortuosity": np.maximum(length / distance, 1.0),  # less by rounding only
         "bead_count": count,
         "bead_amplitude": amplitude,
         "volume": _enclosed(points, whole),
