@@ -148,7 +148,7 @@ class Search:
 
     def simplify(self) -> Iterator[Iterate]:
         """Fit simple axons; take the best where it explains the signal as well, and refine it where it is likelier."""
-        if self.best is None or not isinstance(self.coarse, CellProblem):
+        if self.best is None or not isinstance(self.coarse, CellProblem) or self.coarse.template.prior.basis.length:
             return
         effort = THOROUGH if self.target.noise_sd < QUIET else EFFORT
         begun = partial(self._simple_start, self.best, effort.phases)
@@ -158,32 +158,33 @@ class Search:
             runs = [self._run("simplifying", simple, self._rough, point, effort.steps) for _, simple, point in starts]
             yield from self._walk(runs, effort.steps, each)
             runs = sorted((run for run in runs if run.last is not None), key=attrgetter("objective"))[: effort.kept]
-            runs = [
-                run for run in each(partial(self._in_full, effort.steps, effort.refined > 0), runs) if run is not None
-            ]
+            runs = [run for run in each(partial(self._in_full, effort.refined > 0), runs) if run is not None]
             yield from self._walk(runs, effort.steps, each)
         runs = sorted((run for run in runs if run.last is not None), key=attrgetter("objective"))
         for run in runs[: effort.refined]:
             yield from self._refine(self._cell_of(run)[1], run.number)
-        if runs and not self._preferred(runs[0]):
-            problem, point = self._cell_of(runs[0])
-            if not effort.refined and objective(problem, self.target, point) < self.best_objective:
-                yield from self._refine(point, runs[0].number)
+        if not runs:
+            return
+        run = runs[0]
+        if self._prefers(run):
+            yield from self._walk([run], self.settings.iterations, map)
+            self.problem, self.best = self._cell_of(run)
+            self.best_objective = objective(self.problem, self.target, self.best)
+            self.simple, self.stop = True, run.stop
+        elif not effort.refined:
+            problem, point = self._cell_of(run)
+            if objective(problem, self.target, point) < self.best_objective:
+                yield from self._refine(point, run.number)
 
-    def _preferred(self, run: "_Run") -> bool:
-        """Take a simple axon for the best point if Akaike's criterion says so."""
+    def _prefers(self, run: "_Run") -> bool:
+        """Whether Akaike's criterion prefers a simple axon to the best point."""
         assert self.best is not None
         assert run.last is not None
         assert isinstance(run.problem, SimpleProblem)
         hessian, precision = Local.at(self.problem, self.target, self.best).hessian, np.diag(self.problem.precision)
         determined = float(np.trace(np.linalg.solve(hessian, hessian - precision)))
         misfit, simple = ((self.target.residual(x.signal) ** 2).sum() for x in (self.best, run.last.point))
-        if simple + 2 * run.problem.numbers > misfit + 2 * determined:
-            return False
-        self.problem, self.best = self._cell_of(run)
-        self.best_objective, self.stop = objective(self.problem, self.target, self.best), run.last.stop or "budget"
-        self.simple = True
-        return True
+        return bool(simple + 2 * run.problem.numbers <= misfit + 2 * determined)
 
     def _cell_of(self, run: "_Run") -> tuple[CellProblem, Point]:
         """Where a simple axon's descent stands, in the problem of all shapes."""
@@ -198,7 +199,7 @@ class Search:
         found = [(objective(simple, self._rough, point), simple, point) for point in points]
         return min(found, key=itemgetter(0), default=None)
 
-    def _in_full(self, steps: int, exact: bool, run: "_Run") -> "_Run | None":
+    def _in_full(self, exact: bool, run: "_Run") -> "_Run | None":
         """A simple axon's descent, to go on in the full problem."""
         assert isinstance(run.problem, SimpleProblem)
         assert isinstance(self.problem, CellProblem)
@@ -210,7 +211,9 @@ class Search:
             point = simple.point(last.parameters, last.rotation)
         if point is None:
             return None
-        return _Run(run.number, run.stage, simple, self.target, descend(simple, self.target, point, steps))
+        return _Run(
+            run.number, run.stage, simple, self.target, descend(simple, self.target, point, self.settings.iterations)
+        )
 
     @property
     def _rough(self) -> Target:
@@ -315,6 +318,10 @@ class _Run:
     @property
     def objective(self) -> float:
         return np.inf if self.last is None else self.last.objective
+
+    @property
+    def stop(self) -> str:
+        return (self.last and self.last.stop) or "budget"
 
     def advance(self) -> Step | None:
         """Take a step, or none where it has come to its end."""

@@ -36,6 +36,8 @@ NUDGE = 1e-4
 class SimpleProblem:
     """A `CellProblem` of few parameters: `SPREAD`'s six, rotation vector (3), log diffusivity (1, where fitted).
 
+    For priors of axons of any length.
+
     Attributes
     ----------
     cell : the problem of all shapes; its prior plays no part
