@@ -151,6 +151,8 @@ class Search:
         if self.best is None or not isinstance(self.coarse, CellProblem) or self.coarse.template.prior.basis.length:
             return
         effort = THOROUGH if self.target.noise_sd < QUIET else EFFORT
+        if effort == EFFORT and not self.explained:
+            return
         begun = partial(self._simple_start, self.best, effort.phases)
         with workers(self.coarse.device) as each:
             starts = [start for start in each(begun, range(MOST_BEADS + 1)) if start]
