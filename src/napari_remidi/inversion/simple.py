@@ -1,9 +1,9 @@
-"""Simple axons as starts: an even calibre, or beads of one size at equal distances.
+"""Simple axons: an even calibre, or beads of one size at equal distances (half of one is a taper).
 
 Of the many patterns of swellings that explain a signal almost as well, most are irregular, and the free descent finds
 one of those. A pattern that a few numbers describe leaves the signal less choice: it fits only with about the right
-number of beads, the right radius and the right length, and from there the free descent goes on. How many beads is a
-number that a descent hardly changes, so every one is tried.
+number of beads, the right radius and the right length. How many beads is a number that a descent hardly changes, so
+every one is tried.
 """
 
 from dataclasses import dataclass, replace
