@@ -1,4 +1,4 @@
-"""Real scans that tests download once, and the switch that turns their absence into a failure; starts built once."""
+"""Real scans that tests download once, and the switch that turns their absence into a failure; a small protocol."""
 
 import hashlib
 import os
@@ -70,3 +70,17 @@ def fetch_cat_cord(folder: Path) -> None:
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="session")
+def protocol():
+    """A protocol small enough for seconds: two timings, four shells of 20 directions, four b = 0 each."""
+    import numpy as np
+
+    from napari_remidi.scan import Protocol, spread_directions
+
+    directions = spread_directions(20)
+    shells = (1000.0, 3000.0, 6000.0, 10000.0)
+    bvals = np.concatenate([np.zeros(4), np.repeat(shells, 20)])
+    bvecs = np.concatenate([np.zeros((4, 3)), np.tile(directions, (4, 1))])
+    return Protocol.pgse(np.tile(bvals, 2), np.tile(bvecs, (2, 1)), 5.0, np.repeat([10.0, 50.0], len(bvals)))

@@ -15,7 +15,7 @@ from napari_remidi.physics.autograd import differentiable_signal
 from napari_remidi.physics.geometry.cylinders import cylinder
 from napari_remidi.physics.substrate import Compartment, Substrate
 from napari_remidi.results import chamfer, inverter_for, reconstruct
-from napari_remidi.scan import Protocol, Waveform, spread_directions
+from napari_remidi.scan import Protocol, Waveform
 from napari_remidi.shapes import Prior
 
 pytestmark = [
@@ -24,14 +24,6 @@ pytestmark = [
 ]
 AGREEMENT = 1e-3  # of S/S0
 PROBLEMS = {"axon": (CellProblem, "axon"), "voxel": (TissueProblem, "axon-open")}
-
-
-@pytest.fixture(scope="module")
-def protocol() -> Protocol:
-    """Two timings, four shells of 20 directions, four b = 0 each."""
-    bvals = np.concatenate([np.zeros(4), np.repeat((1000.0, 3000.0, 6000.0, 10000.0), 20)])
-    bvecs = np.concatenate([np.zeros((4, 3)), np.tile(spread_directions(20), (4, 1))])
-    return Protocol.pgse(np.tile(bvals, 2), np.tile(bvecs, (2, 1)), 5.0, np.repeat([10.0, 50.0], len(bvals)))
 
 
 @pytest.fixture(scope="module")

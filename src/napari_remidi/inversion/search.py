@@ -93,7 +93,8 @@ class Search:
 
     def tournament(self, candidates: list[Point]) -> Iterator[Iterate]:
         """Let candidates of the coarse problem descend, refine the winners in the full one, keep the best of all."""
-        runs = [self._run("starting", self.coarse, self._rough, point, sum(ROUNDS)) for point in candidates]
+        rough = self._rough
+        runs = [self._run("starting", self.coarse, rough, point, sum(ROUNDS)) for point in candidates]
         with workers(self.coarse.device) as each:
             for steps in ROUNDS:
                 yield from self._walk(runs, steps, each)
@@ -157,7 +158,8 @@ class Search:
         with workers(self.coarse.device) as each:
             starts = [start for start in each(begun, range(MOST_BEADS + 1)) if start]
             starts = sorted(starts, key=itemgetter(0))[: effort.runs]
-            runs = [self._run("simplifying", simple, self._rough, point, effort.steps) for _, simple, point in starts]
+            rough = self._rough
+            runs = [self._run("simplifying", simple, rough, point, effort.steps) for _, simple, point in starts]
             yield from self._walk(runs, effort.steps, each)
             runs = sorted((run for run in runs if run.last is not None), key=attrgetter("objective"))[: effort.kept]
             runs = [run for run in each(partial(self._in_full, effort.refined > 0), runs) if run is not None]
@@ -198,7 +200,8 @@ class Search:
         """The best start with so many beads in the coarse problem, or none that is a shape."""
         assert isinstance(self.coarse, CellProblem)
         simple, points = simple_start(self.coarse, like, beads, phases)
-        found = [(objective(simple, self._rough, point), simple, point) for point in points]
+        rough = self._rough
+        found = [(objective(simple, rough, point), simple, point) for point in points]
         return min(found, key=itemgetter(0), default=None)
 
     def _in_full(self, exact: bool, run: "_Run") -> "_Run | None":
