@@ -12,7 +12,6 @@ from napari_remidi.inversion.cell import CellProblem
 from napari_remidi.inversion.levenberg_marquardt import Target
 from napari_remidi.inversion.noise import rician_mean
 from napari_remidi.inversion.rotation import rotations_about
-from napari_remidi.inversion.search import left_out
 from napari_remidi.inversion.template import Template
 from napari_remidi.inversion.tissue import TissueProblem
 from napari_remidi.physics import TetMesh, simulate
@@ -159,7 +158,7 @@ def test_what_the_mesh_leaves_out_is_found(protocol: Protocol) -> None:
     problem = CellProblem(Template.of(prior), protocol, Settings(), CPU)
     parameters = np.concatenate([latent, np.zeros(3)])
     point = problem.point(parameters, TURN)
-    corrected = problem.corrected(left_out(problem, point)).point(parameters, TURN)
+    corrected = problem.corrected(problem.left_out(point)).point(parameters, TURN)
     fine = replace(prior, tube=Tube(9, 183)).decode(latent)
     truth = simulate(TetMesh(fine.points @ TURN.T, fine.tetrahedra), protocol, 2.0, modes=50, device="cpu")
     before, after = (np.abs(signal - truth).max() for signal in (point.signal, corrected.signal))

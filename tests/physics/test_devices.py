@@ -1,11 +1,13 @@
 """How work is spread over a machine's cores."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
 from napari_remidi.physics.devices import CORES, one_thread, workers
+from napari_remidi.physics.lazy import lazy
 
 CPU = torch.device("cpu")
 
@@ -50,3 +52,28 @@ def test_one_thread_ends_where_it_began() -> None:
         failing()
     assert seen == [1]
     assert torch.get_num_threads() == before
+
+
+def test_threads_make_lazy_values_of_different_instances_at_once() -> None:
+    class Slow:
+        @lazy
+        def value(self) -> int:
+            meeting.wait(timeout=10)  # until the other thread is here, too
+            return 1
+
+    meeting = threading.Barrier(2)
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda slow: slow.value, [Slow(), Slow()])) == [1, 1]
+
+
+def test_a_lazy_value_is_made_once() -> None:
+    class Counted:
+        made = 0
+
+        @lazy
+        def value(self) -> int:
+            self.made += 1
+            return self.made
+
+    counted = Counted()
+    assert (counted.value, counted.value) == (1, 1)

@@ -104,3 +104,18 @@ def test_as_many_points_as_the_bound_asks_for_keep_it(turn: float) -> None:
     points, weights = even_interpolation(positions, count)
     assert np.abs(weights @ np.cos(2 * turn * points) - np.cos(2 * turn * positions)).max() < 1e-6
     assert points_needed(turn, 1e-6, 2) == 2
+
+
+def test_rough_signals_and_derivatives_are_nearly_the_fine_ones(protocol: Protocol, model: ReducedModel) -> None:
+    blocks = pulse_blocks(protocol, CPU)
+    rough, fine = pgse_signal(model, blocks, 2.0, rough=True), pgse_signal(model, blocks, 2.0, refine=2)
+    assert float((rough - fine).square().mean().sqrt()) < 5e-4
+    generator = torch.Generator().manual_seed(0)
+    mesh = geometry.cylinder(1.5, 10.0, 400)
+    velocities = torch.randn(3, *mesh.points.shape, generator=generator)
+    points = torch.tensor(mesh.points)
+    tangents = reduced_tangents(Topology.of(mesh.tetrahedra), model, points, velocities)
+    slopes = [
+        pgse_sensitivity(model, tangents, blocks, 2.0, **care).shape for care in ({"rough": True}, {"exact": True})
+    ]
+    assert float((slopes[0] - slopes[1]).norm() / slopes[1].norm()) < 1e-2

@@ -31,7 +31,7 @@ class CellProblem(Corrected):
 
     def __init__(self, template: Template, protocol: "Protocol", settings: Settings, device: torch.device) -> None:
         super().__init__(template, protocol, settings, device)
-        self.blocks = pulse_blocks(protocol, device)
+        self.blocks, self.rough = pulse_blocks(protocol, device), template.rough
         size = template.prior.latent_dim
         self.latent, self.turn = slice(0, size), slice(size, size + 3)
         self.mean = np.zeros(size + 3)
@@ -54,8 +54,8 @@ class CellProblem(Corrected):
 
     def signal(self, point: Point, rotation: Floats) -> Floats:
         """Signal of the shape at a point, (M,), in another orientation."""
-        shape, turn = self.shape_of(point), torch.as_tensor(rotation)
-        found = pgse_signal(shape.model, self.blocks, self.diffusivity(point), turn, len(self.protocol))
+        model, turn, count = self.shape_of(point).model, torch.as_tensor(rotation), len(self.protocol)
+        found = pgse_signal(model, self.blocks, self.diffusivity(point), turn, count, rough=self.rough)
         return found.double().cpu().numpy() + self.correction
 
     def moved(self, point: Point, step: Floats) -> Point | None:
@@ -70,7 +70,9 @@ class CellProblem(Corrected):
         shape: Shape = point.shape
         turn, diffusivity = torch.as_tensor(point.rotation), self.diffusivity(point)
         tangents = shape.tangents if along is None else shape.tangents_along(along)
-        change = pgse_sensitivity(shape.slow, tangents, self.blocks, diffusivity, turn, len(self.protocol))
+        change = pgse_sensitivity(
+            shape.slow, tangents, self.blocks, diffusivity, turn, len(self.protocol), rough=self.rough
+        )
         by_direction = change.direction.double().cpu().numpy()
         columns = [
             change.shape.double().cpu().numpy(),

@@ -1,5 +1,6 @@
 """What the two kinds of problems share: a correction of their mesh's error, and the finer mesh that it comes from."""
 
+from abc import ABC, abstractmethod
 from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_remidi.inversion.levenberg_marquardt import Point
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.template import Template
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
 
 
-class Corrected:
+class Corrected(ABC):
     """A problem on a template; `correction`, (M,) or none, is added to every predicted signal."""
 
     correction: NDArray[np.float64] | float = 0.0
@@ -30,6 +32,22 @@ class Corrected:
         return other
 
     @cached_property
-    def halved(self) -> Self:
-        """The same on a template of half the spacing, without correction."""
-        return type(self)(self.template.halved, self.protocol, self.settings, self.device)
+    def finer(self) -> Self:
+        """The same on the template's next finer mesh, without correction."""
+        return type(self)(self.template.finer, self.protocol, self.settings, self.device)
+
+    def left_out(self, point: Point, levels: int = 1) -> NDArray[np.float64]:
+        """What the mesh leaves out of the signal at a point, (M,), from so many finer ones; what has been corrected
+        so far where these cannot be made.
+        """
+        finer = self.finer.point(point.parameters, point.rotation)
+        if finer is None:
+            return np.zeros(len(point.signal)) + self.correction
+        missing = finer.signal - (point.signal - self.correction)
+        if levels == 1:
+            return np.asarray(self.template.gain * missing)
+        return np.asarray(missing + self.finer.left_out(finer, levels - 1))
+
+    @abstractmethod
+    def point(self, parameters: NDArray[np.float64], rotation: NDArray[np.float64]) -> Point | None:
+        """What the parameters predict, or None where they are no valid shape."""

@@ -25,7 +25,7 @@ from napari_remidi.inversion.starts import StartLibrary, best_starts, build_libr
 from napari_remidi.inversion.symmetry import symmetry_of
 from napari_remidi.inversion.template import Template
 from napari_remidi.inversion.tissue import TissueProblem
-from napari_remidi.physics.devices import choose_device, memory_guard, one_thread
+from napari_remidi.physics.devices import choose_device, keep_freed_memory, memory_guard, one_thread
 from napari_remidi.scan.normalisation import normalised_together
 from napari_remidi.scan.smooth import noise_of
 from napari_remidi.shapes.calibre import extension, measured_sections, section_radii
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 LEAST_UNKNOWN_NOISE = 0.02  # assumed at first, or what smoothing removes if that is more; the residual replaces it
 COARSE_SHELLS, COARSE_LEAST = 9, 150  # of a protocol that has more, where they hold at least so many measurements
-COARSE_MODES, COARSE_BASIS = {"closed": 32, "open": 60}, {"closed": 60, "open": 100}
+COARSE_OPEN = 60, 100  # modes, columns of the basis, with open ends
 TOURNAMENTS = 2  # of starts, while the signal is not explained
 
 
@@ -99,6 +99,7 @@ class Inverter:
             raise InputError(f"the signal has {signal.size} values, the protocol {len(self.protocol)} measurements")
         if bad := int((~np.isfinite(signal)).sum()):
             raise InputError(f"{bad} of {len(signal)} values of the signal are not finite; choose another voxel")
+        keep_freed_memory()
         with one_thread(), memory_guard(self.device, f"inverting {len(signal)} measurements"):
             return (yield from self._run(signal))
 
@@ -119,10 +120,12 @@ class Inverter:
         if self._problem is None:
             yield Iterate("preparing", "Preparing the simulator", 0.0)
             kind = CellProblem if self.settings.model == "axon" else TissueProblem
-            ends = self.prior.ends
-            template = Template.of(self.prior, self.settings.modes)
-            rough = self.prior.on(self.prior.tube.coarser()) if ends == "closed" else self.prior
-            coarse = Template.of(rough, COARSE_MODES[ends], COARSE_BASIS[ends])
+            if self.prior.ends == "closed":
+                template = Template.working(self.prior, self.settings.modes)
+                coarse = replace(template, beyond=None)
+            else:
+                template = Template.of(self.prior, self.settings.modes)
+                coarse = Template.of(self.prior, *COARSE_OPEN)
             self._problem = kind(template, self.protocol, self.settings, self.device)
             rows = self._coarse_rows = coarse_rows(self.protocol)
             self._coarse = kind(coarse, self.protocol.subset(rows), self.settings, self.device)
@@ -166,15 +169,15 @@ class Inverter:
                 yield Iterate("preparing", "Simulating starting shapes", 0.25 * step)
 
     def _candidates(self, signal: Floats, problem: AnyProblem, guesses: list[Guess]) -> list[Point]:
-        from napari_remidi.scan import principal_direction
-
-        axis = principal_direction(signal, self.protocol)
         if isinstance(problem, TissueProblem):
+            from napari_remidi.scan import principal_direction
+
+            axis = principal_direction(signal, self.protocol)
             return problem.starts(signal[self._coarse_rows], axis, self.settings.starts)
         assert self._library is not None
         first = [(guess.latent, guess.rotation) for guess in guesses]
         others = max(TOURNAMENTS * self.settings.starts - len(first), 1)
-        found = first + best_starts(self._library, signal, self.protocol, axis, others)
+        found = first + best_starts(self._library, signal, self.protocol, others)
         points = []
         for latent, rotation in found:
             parameters = problem.mean.copy()
@@ -201,10 +204,11 @@ class Inverter:
             local.hessian, problem.precision, CURVED[self.prior.ends] * np.sqrt(max(1.0, chi2))
         )
         fitted = rician_mean(best.signal, target.noise_sd)
-        shape = problem.shape_of(best)
+        latent = best.parameters[problem.latent]
+        shape = (problem.template.beyond or problem.template).shape(latent)
+        assert shape is not None
         faces = np.asarray(self.prior.boundary)
         body = shape.points.cpu().numpy()
-        latent = best.parameters[problem.latent]
         noise = Noise.known(self.settings.noise_sd, target.signal, self.protocol)
         spread = vertex_sd(shape, best.rotation, covariance, faces, problem.turn)
         variance = ((target.signal - target.signal.mean()) ** 2).sum()

@@ -4,10 +4,11 @@ A start decides which valley of the misfit an optimiser ends in, and most of its
 rough signal shows the way as well. So every start descends in the coarse problem (few modes, a larger standard
 deviation of the noise), the worse half is dropped after each round, and those left are refined in the full problem.
 
-The full problem's mesh is still coarse: where noise is low, its error of a few thousandths of S0 would bend the shape.
-What it leaves out hardly depends on small changes of the shape, so it is found where a refinement begins and ends, from
-one mesh of half the spacing, and added to the prediction (deferred correction; the error of linear elements falls with
-the square of the spacing, so four thirds of the difference are what is left out: Richardson).
+The full problem's mesh is still coarse, coarser than the prior's own unless there is next to no noise: its error of a
+few thousandths of S0 would bend the shape. What it leaves out hardly depends on small changes of the shape, so it is
+found where a refinement begins and ends, from finer meshes, and added to the prediction (deferred correction; the error
+of linear elements falls with the square of the spacing, so four thirds of the difference to one of half the spacing are
+what is left out: Richardson).
 
 What a free descent finds is seldom simple, although a simple axon may explain the signal as well with far fewer numbers
 (`simple`). So simple ones are fitted last, and one takes the place of the best free shape where Akaike's criterion
@@ -37,11 +38,10 @@ Floats = NDArray[np.float64]
 AnyProblem = CellProblem | TissueProblem
 NOISE_OFF = 1.3  # times too much or too little noise assumed, above which the best fit is refined with the better value
 COARSE_SD = 0.01  # of S/S0, what the coarse problem's model leaves unexplained, and what smooths its terrain
-ROUNDS = (3, 4, 8)  # steps that starts take before the worse half of them is dropped
+ROUNDS = (3, 5)  # steps that starts take before the worse half of them is dropped
 REFINED = 2  # starts that go on to the full problem
-RICHARDSON = 4 / 3
 CORRECTIONS = 3  # of one refinement at most
-NEGLIGIBLE = 1.0  # change of a correction, in units of χ², that moves no estimate by more than its error
+NEGLIGIBLE = 1.0  # in units of χ², change of a correction or of the objective that moves no estimate beyond its error
 OUT_OF_REACH = 10.0  # steps like its latest that a start is from the best one when it is given up
 UNLIKELY = 4.0  # standard deviations of χ² above which a fit does not explain the signal, and more starts are tried
 
@@ -54,7 +54,7 @@ class Effort:
     ----------
     phases : places tried for the beads, for each number of them
     runs, kept : numbers of beads that descend in the coarse problem, and those that go on in the full one
-    steps : of either descent
+    steps, full_steps : of the former and of the latter
     refined : of those kept, refined with all parameters
     """
 
@@ -62,11 +62,12 @@ class Effort:
     runs: int
     kept: int
     steps: int
+    full_steps: int
     refined: int
 
 
-EFFORT = Effort(phases=4, runs=4, kept=2, steps=8, refined=0)
-THOROUGH = Effort(phases=8, runs=MOST_BEADS + 1, kept=5, steps=20, refined=3)
+EFFORT = Effort(phases=3, runs=4, kept=2, steps=8, full_steps=15, refined=0)
+THOROUGH = Effort(phases=8, runs=MOST_BEADS + 1, kept=5, steps=20, full_steps=20, refined=3)
 QUIET = 0.004  # of S0, noise so low that only the full problem can tell simple axons apart, and free ones near them
 
 
@@ -81,18 +82,22 @@ class Search:
         target: Target,
         settings: Settings,
     ) -> None:
-        self.coarse, self.rows, self.problem, self.target = coarse, rows, problem, target
+        self.coarse, self.rows, self.problem, self.target = coarse, rows, _fine_enough(problem, target), target
         self.settings = settings
         self.best: Point | None = None
         self.best_objective = np.inf
         self.stop = "no progress"
         self.simple = False
         self.history: list[dict[str, Any]] = []
+        self._simplified: Point | None = None
         self._started = 0
         self._fraction = 0.25
 
     def tournament(self, candidates: list[Point]) -> Iterator[Iterate]:
-        """Let candidates of the coarse problem descend, refine the winners in the full one, keep the best of all."""
+        """Let candidates of the coarse problem descend, refine the winner in the full one, keep the best of all.
+
+        Where the winner does not explain the signal, simple axons are tried, and then the next ones.
+        """
         rough = self._rough
         runs = [self._run("starting", self.coarse, rough, point, sum(ROUNDS)) for point in candidates]
         with workers(self.coarse.device) as each:
@@ -105,6 +110,8 @@ class Search:
             start = self.problem.point(run.last.point.parameters, run.last.point.rotation)
             if start is not None:
                 yield from self._refine(start, run.number)
+            if not self.explained:
+                yield from self.simplify()
             if self.explained:
                 return
 
@@ -113,20 +120,19 @@ class Search:
 
         A descent is given up where the best point so far is out of reach at its latest pace.
         """
-        problem, last, left = self.problem, None, self.settings.iterations
-        for _ in range(CORRECTIONS):
-            if left < 1:
+        problem, last, left, gained = self.problem, None, self.settings.iterations, np.inf
+        for correcting in range(CORRECTIONS):
+            levels = min(1 + correcting, problem.template.levels)
+            if left < 1 or (correcting >= problem.template.levels and gained < NEGLIGIBLE):
                 break
-            correction = left_out(problem, point)
-            change = (correction - problem.correction) / self.target.noise_sd
-            if last is not None and (change**2).sum() < NEGLIGIBLE:
+            correction = problem.left_out(point, levels)
+            change = correction - problem.correction
+            if last is not None and ((change / self.target.noise_sd) ** 2).sum() < NEGLIGIBLE:
                 break
             problem = problem.corrected(correction)
-            moved = problem.point(point.parameters, point.rotation)
-            if moved is None:
-                break
-            before = np.inf
-            for step in descend(problem, self.target, moved, left):
+            point = replace(point, signal=point.signal + change)
+            begun, before = objective(problem, self.target, point), np.inf
+            for step in descend(problem, self.target, point, left):
                 last, left = step, left - 1
                 yield self._iterate("refining", step, number, problem, self.target)
                 if step.accepted:
@@ -134,7 +140,7 @@ class Search:
                     if step.objective - self.best_objective > OUT_OF_REACH * gain:
                         return
             assert last is not None
-            point = last.point
+            point, gained = last.point, begun - last.objective
         if last is not None:
             self._keep(last, problem)
 
@@ -144,16 +150,20 @@ class Search:
         if 1 / NOISE_OFF < noise_sd / self.target.noise_sd < NOISE_OFF:
             return
         self.target = replace(self.target, noise_sd=noise_sd)
-        self.best_objective = np.inf
-        yield from self._refine(self.best, self._started)
+        self.problem, best = _fine_enough(self.problem, self.target), self.best
+        start = self.problem.point(best.parameters, best.rotation)
+        if start is not None:
+            self.best_objective = np.inf
+            yield from self._refine(start, self._started)
 
     def simplify(self) -> Iterator[Iterate]:
         """Fit simple axons; take the best where it explains the signal as well, and refine it where it is likelier."""
         if self.best is None or not isinstance(self.coarse, CellProblem) or self.coarse.template.prior.basis.length:
             return
-        effort = THOROUGH if self.target.noise_sd < QUIET else EFFORT
-        if effort == EFFORT and not self.explained:
+        if self._simplified is self.best:
             return
+        self._simplified = self.best
+        effort = THOROUGH if self.target.noise_sd < QUIET else EFFORT
         begun = partial(self._simple_start, self.best, effort.phases)
         with workers(self.coarse.device) as each:
             starts = [start for start in each(begun, range(MOST_BEADS + 1)) if start]
@@ -162,8 +172,8 @@ class Search:
             runs = [self._run("simplifying", simple, rough, point, effort.steps) for _, simple, point in starts]
             yield from self._walk(runs, effort.steps, each)
             runs = sorted((run for run in runs if run.last is not None), key=attrgetter("objective"))[: effort.kept]
-            runs = [run for run in each(partial(self._in_full, effort.refined > 0), runs) if run is not None]
-            yield from self._walk(runs, effort.steps, each)
+            runs = [run for run in each(self._in_full, runs) if run is not None]
+            yield from self._walk(runs, effort.full_steps, each)
         runs = sorted((run for run in runs if run.last is not None), key=attrgetter("objective"))
         for run in runs[: effort.refined]:
             yield from self._refine(self._cell_of(run)[1], run.number)
@@ -174,7 +184,7 @@ class Search:
             yield from self._walk([run], self.settings.iterations, map)
             self.problem, self.best = self._cell_of(run)
             self.best_objective = objective(self.problem, self.target, self.best)
-            self.simple, self.stop = True, run.stop
+            self.simple, self.stop, self._simplified = True, run.stop, self.best
         elif not effort.refined:
             problem, point = self._cell_of(run)
             if objective(problem, self.target, point) < self.best_objective:
@@ -204,15 +214,16 @@ class Search:
         found = [(objective(simple, rough, point), simple, point) for point in points]
         return min(found, key=itemgetter(0), default=None)
 
-    def _in_full(self, exact: bool, run: "_Run") -> "_Run | None":
+    def _in_full(self, run: "_Run") -> "_Run | None":
         """A simple axon's descent, to go on in the full problem."""
         assert isinstance(run.problem, SimpleProblem)
         assert isinstance(self.problem, CellProblem)
         assert run.last is not None
         simple, last = run.problem.on(self.problem), run.last.point
         point = simple.point(last.parameters, last.rotation)
-        if point is not None and exact:
-            simple = simple.on(self.problem.corrected(left_out(self.problem, point.shape)))
+        if point is not None:
+            left_out = self.problem.left_out(point.shape, self.problem.template.levels)
+            simple = simple.on(self.problem.corrected(left_out))
             point = simple.point(last.parameters, last.rotation)
         if point is None:
             return None
@@ -252,7 +263,7 @@ class Search:
 
     def _keep(self, step: Step, problem: AnyProblem) -> None:
         if step.objective < self.best_objective:
-            self.best, self.best_objective, self.problem = step.point, step.objective, problem
+            self.best, self.best_objective, self.problem, self.simple = step.point, step.objective, problem, False
             self.stop = step.stop or "budget"
 
     def _iterate(
@@ -291,14 +302,9 @@ class Search:
         )
 
 
-def left_out(problem: AnyProblem, point: Point) -> Floats:
-    """What the mesh of a problem leaves out of the signal at a point, (M,); the problem's own where the finer mesh
-    cannot be made.
-    """
-    finer = problem.halved.point(point.parameters, point.rotation)
-    if finer is None:
-        return np.zeros(len(point.signal)) + problem.correction
-    return np.asarray(RICHARDSON * (finer.signal - (point.signal - problem.correction)))
+def _fine_enough(problem: AnyProblem, target: Target) -> AnyProblem:
+    """The problem, or where there is next to no noise the same on the prior's own mesh."""
+    return problem.finer if target.noise_sd < QUIET and problem.template.beyond else problem
 
 
 def _degrees(problem: AnyProblem | SimpleProblem, point: Point) -> int:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 DIRECTIONS = 60  # on a half sphere, for the 45 coefficients of degree eight
 SHELLS = 6  # of a protocol that has more
+TENSOR_B = 2000.0  # s/mm², of the shell that the axis is taken from, or the one next to it
 TOLD_EVERY = 8  # examples
 LEAST_SIGNAL = 1e-3  # of S0: what is less counts as that in a logarithm
 EXPONENTS = np.array([(a, b, 8 - a - b) for a in range(9) for b in range(9 - a)])
@@ -68,7 +69,7 @@ def build_library(
     blocks = pulse_blocks(body, device)
 
     def simulated(index: int) -> Floats:
-        signal = pgse_signal(prior.models[index], blocks, settings.diffusivity, count=len(body))
+        signal = pgse_signal(prior.models[index], blocks, settings.diffusivity, count=len(body), rough=True)
         return np.asarray(signal.double().cpu())
 
     latents = np.asarray(prior.exemplars, dtype=np.float64)[: len(prior.models)][:count]
@@ -86,13 +87,12 @@ def build_library(
     yield StartLibrary(latents, frames, polynomials, tuple(shell.indices for shell in shells))
 
 
-def best_starts(
-    library: StartLibrary, signal: Floats, protocol: "Protocol", axis: Floats, count: int
-) -> list[tuple[Floats, Floats]]:
-    """The `count` examples, each in its best orientation near ± an axis, that come closest to a signal: (latent,
-    rotation).
+def best_starts(library: StartLibrary, signal: Floats, protocol: "Protocol", count: int) -> list[tuple[Floats, Floats]]:
+    """The `count` examples, each in its best orientation near ± the signal's principal axis, that come closest to a
+    signal: (latent, rotation).
     """
-    rotations = rotations_about(axis)
+    weak = min(library.rows, key=lambda rows: abs(float(protocol.bvals[rows[0]]) - TENSOR_B))
+    rotations = rotations_about(tensor_frame(signal[weak], protocol.bvecs[weak])[:, 2])
     misfit = np.zeros((len(rotations), len(library.latents)))
     turned, basis = np.zeros((0, 3)), np.zeros((0, len(EXPONENTS)), dtype=np.float32)
     for polynomials, rows in zip(library.polynomials, library.rows, strict=True):

@@ -1,6 +1,8 @@
 """Where the arithmetic runs: one name in, one torch device out, and one sentence when its memory is full."""
 
+import ctypes
 import os
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +15,8 @@ from napari_remidi.errors import InputError, OutOfMemory
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 MOST_WORKERS = min(CORES, 8)
+# M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_TOP_PAD of glibc's malloc.h: sizes up to which memory is kept, bytes
+MALLOC_OPTIONS = {-3: 2**25, -1: 2**28, -2: 2**26}
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
 
@@ -51,6 +55,18 @@ def memory_guard(device: torch.device, what: str) -> Iterator[None]:
         if "out of memory" in str(error) or "can't allocate memory" in str(error):
             raise _out_of_memory(device, what) from error
         raise
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep what is freed for the next use, where it is glibc.
+
+    It gives arrays of more than 128 kB back to the system at once, and takes them from there again, page by page: a
+    fifth of the time of an inversion.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        for option, value in MALLOC_OPTIONS.items():
+            mallopt(option, value)
 
 
 @contextmanager

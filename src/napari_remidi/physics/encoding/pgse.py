@@ -14,18 +14,20 @@ and detection decay freely for as long, c → e^{−lead D Λ} c.
 import copy
 import math
 from collections.abc import Iterator
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from napari_remidi.physics.encoding.pulses import PulseBlock
 from napari_remidi.physics.encoding.strengths import Strengths
+from napari_remidi.physics.lazy import lazy
 from napari_remidi.physics.reduction.reduced import ReducedModel
 
 PHASE_STEP = 0.65  # rad, the largest phase that a Strang step may turn
 LONGEST_STEP = 1.5  # ms; in a long pulse it is diffusion, not the phase, that asks for more
 STEPS = (8, 128)  # fewest and most steps per pulse
+ROUGH_STEP, ROUGH_FEWEST = 1.6, 6  # where 5e-4 of S0 may be wrong
+ROUGH_BAND = 0.6  # then, of the signal's band: next to no spin goes from one end to the other
 NEGLIGIBLE = 1e-20  # of a magnetisation, what is left of it
 CHUNK_BYTES = 2**28  # of working memory
 
@@ -37,6 +39,7 @@ def pgse_signal(
     rotation: Tensor | None = None,
     count: int = 0,
     refine: int = 1,
+    rough: bool = False,
 ) -> Tensor:
     """Signal of every measurement.
 
@@ -48,6 +51,7 @@ def pgse_signal(
     rotation : (3, 3), body to world; directions are turned into the body's frame. None: body and world agree
     count : number of measurements M
     refine : times as many steps as by default
+    rough : fewer steps and gradient strengths: half to a third of the time, and up to 5e-4 of S0 off
 
     Returns
     -------
@@ -56,7 +60,8 @@ def pgse_signal(
     signal = signal_of_ones(blocks, count)
     size = len(model.decay)
     for block in blocks:
-        for pulse in Pulse(model, block, diffusivity, rotation).parts(8 * size * (4 * block.strength.shape[1] + size)):
+        whole = Pulse(model, block, diffusivity, rotation, rough=rough)
+        for pulse in whole.parts(8 * size * (4 * block.strength.shape[1] + size)):
             steps = refine * pulse.steps
             coarse, fine = (pulse.signal(pulse.ends(n)) for n in (steps, 2 * steps))
             pulse.put(signal, pulse.strengths.measured((4 * fine - coarse) / 3))
@@ -84,6 +89,7 @@ class Pulse:
         diffusivity: float,
         rotation: Tensor | None,
         allowed: float | None = None,
+        rough: bool = False,
     ) -> None:
         real, device = block.strength.dtype, block.strength.device
         self.block, self.model, self.diffusivity = block, model, diffusivity
@@ -96,14 +102,15 @@ class Pulse:
         self.detect = model.detect.to(device, real)
         self.closed = model.density is None
         self.turn = float(self.phase.abs().amax() * block.strength.amax() * block.delta)
-        self.strengths = Strengths.of(block, self.turn, allowed)
+        self.rough = rough
+        self.strengths = Strengths.of(block, (ROUGH_BAND if rough else 1) * self.turn, allowed)
 
     @property
     def steps(self) -> int:
         """Number of the signal's coarser steps."""
-        return self.steps_of(PHASE_STEP, STEPS[0])
+        return self.steps_of(ROUGH_STEP, ROUGH_FEWEST) if self.rough else self.steps_of(PHASE_STEP, STEPS[0])
 
-    @cached_property
+    @lazy
     def columns(self) -> Tensor:
         """q of the propagated columns, (G, K)."""
         return self.strengths.strength if self.closed else self.strengths.strength.repeat(1, 2)
@@ -152,7 +159,7 @@ class Pulse:
         left = (w.real * v.real + w.imag * v.imag).transpose(1, 2)
         return (self.damping @ left[..., None]).flatten(1)
 
-    @cached_property
+    @lazy
     def damping(self) -> Tensor:
         """e^{−(Δ−δ) D λ} between the pulses, (G, C, Q, r)."""
         gap, times = self.strengths.gap, self.strengths.times

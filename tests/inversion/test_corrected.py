@@ -1,0 +1,44 @@
+"""What a working mesh leaves out of a signal is found from finer ones."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_remidi.inversion.cell import CellProblem
+from napari_remidi.inversion.settings import Settings
+from napari_remidi.inversion.template import Template
+from napari_remidi.scan import Protocol, spread_directions
+from napari_remidi.shapes import Prior
+
+
+@pytest.fixture(scope="module")
+def working() -> CellProblem:
+    directions = spread_directions(12)
+    protocol = Protocol.pgse(np.repeat([0.0, 1000.0, 4000.0], 12), np.tile(directions, (3, 1)), 5.0, 30.0)
+    return CellProblem(Template.working(Prior.load("axon")), protocol, Settings(noise_sd=0.02), torch.device("cpu"))
+
+
+def test_one_finer_mesh_removes_most_of_the_error_and_two_the_rest(working: CellProblem) -> None:
+    assert working.template.levels == 2
+    own = working.finer
+    latent = 0.7 * np.random.default_rng(3).standard_normal(own.template.prior.latent_dim)
+    parameters = np.concatenate([latent, np.zeros(3)])
+    rough, fine = (problem.point(parameters, np.eye(3)) for problem in (working, own))
+    assert rough is not None
+    assert fine is not None
+    exact = fine.signal + own.left_out(fine)
+    error = np.abs(rough.signal - exact).max()
+    assert np.abs(rough.signal + working.left_out(rough) - exact).max() < error / 2
+    assert np.abs(rough.signal + working.left_out(rough, 2) - exact).max() < 1e-9
+
+
+def test_a_correction_counts_as_part_of_the_signal_and_not_as_missing(working: CellProblem) -> None:
+    parameters = np.zeros(working.template.prior.latent_dim + 3)
+    plain = working.point(parameters, np.eye(3))
+    assert plain is not None
+    missing = working.left_out(plain)
+    corrected = working.corrected(missing)
+    point = corrected.point(parameters, np.eye(3))
+    assert point is not None
+    assert np.allclose(point.signal, plain.signal + missing, atol=1e-9)
+    assert np.allclose(corrected.left_out(point), missing, atol=1e-6)
