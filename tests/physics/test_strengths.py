@@ -118,4 +118,4 @@ def test_rough_signals_and_derivatives_are_nearly_the_fine_ones(protocol: Protoc
     slopes = [
         pgse_sensitivity(model, tangents, blocks, 2.0, **care).shape for care in ({"rough": True}, {"exact": True})
     ]
-    assert float((slopes[0] - slopes[1]).norm() / slopes[1].norm()) < 1e-2
+    assert float((slopes[0] - slopes[1]).norm() / slopes[1].norm()) < 2e-2
