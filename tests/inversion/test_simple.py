@@ -41,7 +41,7 @@ def encoded(cell: CellProblem, drawn) -> Point:
 
 def measured(problem: SimpleProblem, point: Point) -> dict[str, float]:
     prior = problem.template.prior
-    return quantities(prior.nodes(problem.latent(point.parameters)), prior.tube, prior.ends)
+    return quantities(problem.shape_of(point).points.numpy(), prior.tube, prior.ends)
 
 
 def test_the_numbers_say_what_the_shape_is(cell: CellProblem, bent: Point) -> None:

@@ -44,13 +44,17 @@ class CellProblem(Corrected):
         """µm²/ms at a point."""
         return float(np.exp(point.parameters[-1])) if self.settings.fits_diffusivity else self.settings.diffusivity
 
-    def point(self, parameters: Floats, rotation: Floats) -> Point | None:
-        """What the parameters predict, or None where they are no valid shape."""
-        shape = self.template.shape(parameters[self.latent])
+    def point(self, parameters: Floats, rotation: Floats, coefficients: Floats | None = None) -> Point | None:
+        """What the parameters predict, or None where they are no valid shape; see `Template.shape`."""
+        shape = self.template.shape(parameters[self.latent], coefficients)
         if shape is None:
             return None
         blank = Point(parameters, rotation, np.empty(0), shape)
         return replace(blank, signal=self.signal(blank, rotation))
+
+    def like(self, point: Point) -> Point | None:
+        """A point of the same problem on another mesh, on this one."""
+        return self.point(point.parameters, point.rotation, self.shape_of(point).coefficients)
 
     def signal(self, point: Point, rotation: Floats) -> Floats:
         """Signal of the shape at a point, (M,), in another orientation."""
@@ -65,11 +69,11 @@ class CellProblem(Corrected):
         parameters[self.turn] = 0
         return self.point(parameters, turned(point.rotation, step[self.turn]))
 
-    def jacobian(self, point: Point, along: Floats | None = None) -> Floats:
-        """Derivative of the signal, (M, P); the latent's along some directions only, (d, p), where these are given."""
+    def jacobian(self, point: Point, velocities: torch.Tensor | None = None) -> Floats:
+        """Derivative of the signal, (M, P); instead of the latent's those of other moves of the nodes, (p, n, 3)."""
         shape: Shape = point.shape
         turn, diffusivity = torch.as_tensor(point.rotation), self.diffusivity(point)
-        tangents = shape.tangents if along is None else shape.tangents_along(along)
+        tangents = shape.tangents if velocities is None else shape.tangents_of(velocities)
         change = pgse_sensitivity(
             shape.slow, tangents, self.blocks, diffusivity, turn, len(self.protocol), rough=self.rough
         )

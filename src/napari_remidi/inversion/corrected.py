@@ -40,13 +40,17 @@ class Corrected(ABC):
         """What the mesh leaves out of the signal at a point, (M,), from so many finer ones; what has been corrected
         so far where these cannot be made.
         """
-        finer = self.finer.point(point.parameters, point.rotation)
+        finer = self.finer.like(point)
         if finer is None:
             return np.zeros(len(point.signal)) + self.correction
         missing = finer.signal - (point.signal - self.correction)
         if levels == 1:
             return np.asarray(self.template.gain * missing)
         return np.asarray(missing + self.finer.left_out(finer, levels - 1))
+
+    def like(self, point: Point) -> Point | None:
+        """A point of the same problem on another mesh, on this one."""
+        return self.point(point.parameters, point.rotation)
 
     @abstractmethod
     def point(self, parameters: NDArray[np.float64], rotation: NDArray[np.float64]) -> Point | None:

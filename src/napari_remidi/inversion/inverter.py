@@ -205,7 +205,7 @@ class Inverter:
         )
         fitted = rician_mean(best.signal, target.noise_sd)
         latent = best.parameters[problem.latent]
-        shape = (problem.template.beyond or problem.template).shape(latent)
+        shape = (problem.template.beyond or problem.template).like(problem.shape_of(best))
         assert shape is not None
         faces = np.asarray(self.prior.boundary)
         body = shape.points.cpu().numpy()

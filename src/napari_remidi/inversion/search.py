@@ -176,7 +176,7 @@ class Search:
             yield from self._walk(runs, effort.full_steps, each)
         runs = sorted((run for run in runs if run.last is not None), key=attrgetter("objective"))
         for run in runs[: effort.refined]:
-            yield from self._refine(self._cell_of(run)[1], run.number)
+            yield from self._refined(run)
         if not runs:
             return
         run = runs[0]
@@ -188,7 +188,14 @@ class Search:
         elif not effort.refined:
             problem, point = self._cell_of(run)
             if objective(problem, self.target, point) < self.best_objective:
-                yield from self._refine(point, run.number)
+                yield from self._refined(run)
+
+    def _refined(self, run: "_Run") -> Iterator[Iterate]:
+        """Go on from a simple axon with all parameters."""
+        point = self._cell_of(run)[1]
+        start = self.problem.point(point.parameters, point.rotation)
+        if start is not None:
+            yield from self._refine(start, run.number)
 
     def _prefers(self, run: "_Run") -> bool:
         """Whether Akaike's criterion prefers a simple axon to the best point."""

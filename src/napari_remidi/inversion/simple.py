@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from napari_remidi.inversion.cell import CellProblem
 from napari_remidi.inversion.levenberg_marquardt import Point
 from napari_remidi.inversion.rotation import turned
 from napari_remidi.inversion.template import Shape, Template
+from napari_remidi.shapes.spectral import placed
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
@@ -73,16 +75,16 @@ class SimpleProblem:
         """The same in another model of the cell."""
         return replace(self, cell=cell)
 
-    def latent(self, parameters: Floats) -> Floats:
-        """Of some parameters, (..., P) -> (..., d)."""
-        prior = self.cell.template.prior
+    def coefficients(self, parameters: Floats) -> Floats:
+        """Spectral coefficients of some parameters, (..., P) -> (..., C)."""
+        basis = self.cell.template.prior.basis
         parameters = np.asarray(parameters)
         coefficients = parameters[..., BEND, None] * self.base
         coefficients[..., -1] = parameters[..., LENGTH]
         swell = np.tanh(parameters[..., SWELL, None])
-        angle = 2 * np.pi * parameters[..., COUNT, None] * (prior.basis.along - 0.5) + parameters[..., PHASE, None]
+        angle = 2 * np.pi * parameters[..., COUNT, None] * (basis.along - 0.5) + parameters[..., PHASE, None]
         radius = parameters[..., RADIUS, None] + np.log1p(swell * np.sin(angle))
-        return prior.encode_coefficients(prior.basis.with_calibre(coefficients, radius))
+        return basis.with_calibre(coefficients, radius)
 
     def point(self, parameters: Floats, rotation: Floats) -> Point | None:
         """What the parameters predict, its `shape` the point of the cell; None where they are no valid shape."""
@@ -90,7 +92,9 @@ class SimpleProblem:
 
     def points(self, parameters: Floats, rotation: Floats) -> list[Point | None]:
         """The same of several, (N, P)."""
-        return [self._point(*each, rotation) for each in zip(parameters, self.latent(parameters), strict=True)]
+        coefficients = self.coefficients(parameters)
+        latents = self.cell.template.prior.encode_coefficients(coefficients)
+        return [self._point(*each, rotation) for each in zip(parameters, latents, coefficients, strict=True)]
 
     def moved(self, point: Point, step: Floats) -> Point | None:
         """The point after a step."""
@@ -103,11 +107,14 @@ class SimpleProblem:
     def jacobian(self, point: Point) -> Floats:
         """Derivative of the signal, (M, P)."""
         steps = NUDGE * np.eye(len(point.parameters))[: len(SPREAD)]
-        ahead, behind = self.latent(point.parameters + steps), self.latent(point.parameters - steps)
-        return self.cell.jacobian(point.shape, along=(ahead - behind).T / (2 * NUDGE))
+        prior = self.cell.template.prior
+        either = self.coefficients(np.concatenate([point.parameters + steps, point.parameters - steps]))
+        ahead, behind = prior.basis.sections(torch.as_tensor(either), prior.tube.layers).split(len(steps))
+        moves = placed((ahead - behind) / (2 * NUDGE), prior.tube)  # nodes are linear in sections
+        return self.cell.jacobian(point.shape, moves.float())
 
-    def _point(self, parameters: Floats, latent: Floats, rotation: Floats) -> Point | None:
-        cell = self.cell.point(np.concatenate([latent, parameters[len(SPREAD) :]]), rotation)
+    def _point(self, parameters: Floats, latent: Floats, coefficients: Floats, rotation: Floats) -> Point | None:
+        cell = self.cell.point(np.concatenate([latent, parameters[len(SPREAD) :]]), rotation, coefficients)
         return None if cell is None else Point(parameters, rotation, cell.signal, cell)
 
 

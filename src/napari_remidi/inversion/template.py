@@ -92,15 +92,26 @@ class Template:
         """Finer meshes up to that of half the prior's spacing."""
         return 1 if self.beyond is None else 1 + self.beyond.levels
 
-    def shape(self, latent: Floats) -> "Shape | None":
-        """The shape of a latent, or None where its mesh would fold or the decoder knows nothing."""
+    def shape(self, latent: Floats, coefficients: Floats | None = None) -> "Shape | None":
+        """The shape of a latent, or of the coefficients that it stands for where the decoder comes only near to them;
+        None where its mesh would fold or the decoder knows nothing.
+        """
         if latent @ latent > chi2.isf(BEYOND, len(latent)):
             return None
-        with torch.no_grad():
-            points = self.prior.decode_points(torch.as_tensor(latent))
-        if is_folded(points.numpy(), self.prior.tetrahedra) or (self.beyond and self.beyond.shape(latent) is None):
+        if coefficients is None:
+            with torch.no_grad():
+                points = self.prior.decode_points(torch.as_tensor(latent))
+        else:
+            points = self.prior.basis.vertices(torch.as_tensor(coefficients), self.prior.tube)
+        if is_folded(points.numpy(), self.prior.tetrahedra):
             return None
-        return Shape(self, np.asarray(latent, dtype=np.float64), points)
+        if self.beyond and self.beyond.shape(latent, coefficients) is None:
+            return None
+        return Shape(self, np.asarray(latent, dtype=np.float64), points, coefficients)
+
+    def like(self, shape: "Shape") -> "Shape | None":
+        """A shape of another template of the prior, on this one."""
+        return self.shape(shape.latent, shape.coefficients)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,11 +123,13 @@ class Shape:
     template : Template
     latent : (d,)
     points : (n, 3) float64 µm, node mean at the origin
+    coefficients : (C,) that it was made of; None: those that the latent decodes to
     """
 
     template: Template
     latent: Floats
     points: Tensor
+    coefficients: Floats | None = None
 
     @property
     def volume(self) -> float:
@@ -145,11 +158,8 @@ class Shape:
     @lazy
     def tangents(self) -> ReducedTangents:
         """How the slow model changes with the latent."""
-        return self._tangents(self.velocities)
+        return self.tangents_of(self.velocities)
 
-    def tangents_along(self, directions: Floats) -> ReducedTangents:
-        """How it changes along directions of the latent, (d, p)."""
-        return self._tangents(torch.einsum("dnx,dp->pnx", self.velocities, torch.as_tensor(directions).float()))
-
-    def _tangents(self, velocities: Tensor) -> ReducedTangents:
+    def tangents_of(self, velocities: Tensor) -> ReducedTangents:
+        """How it changes where its nodes move otherwise, (p, n, 3) float32."""
         return reduced_tangents(self.template.topology, self.slow, self.points, velocities)
