@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from napari_remidi.errors import InputError, PriorError
 from napari_remidi.inversion.cell import CellProblem
+from napari_remidi.inversion.descents import AnyProblem
 from napari_remidi.inversion.fit import Noise, goodness_of_fit
 from napari_remidi.inversion.levenberg_marquardt import Local, Point, Target
 from napari_remidi.inversion.noise import rician_mean
 from napari_remidi.inversion.posterior import CURVED, posterior_covariance, vertex_sd
 from napari_remidi.inversion.preview import Guess, Preview
 from napari_remidi.inversion.samples import with_intervals
-from napari_remidi.inversion.search import AnyProblem, Search
+from napari_remidi.inversion.search import Search
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.solution import Iterate, Solution
 from napari_remidi.inversion.starts import StartLibrary, best_starts, build_library, spread_shells

@@ -100,6 +100,7 @@ class SimpleProblem:
         """The point after a step."""
         parameters = point.parameters + step
         parameters[TURN] = 0
+        parameters[PHASE] = np.remainder(parameters[PHASE] + np.pi, 2 * np.pi) - np.pi
         if not 0 <= parameters[COUNT] <= MOST_BEADS + 1:
             return None
         return self.point(parameters, turned(point.rotation, step[TURN]))
@@ -118,18 +119,26 @@ class SimpleProblem:
         return None if cell is None else Point(parameters, rotation, cell.signal, cell)
 
 
-def simple_start(cell: CellProblem, like: Point, count: int, phases: int) -> tuple[SimpleProblem, list[Point]]:
-    """The problem of so many beads, and where to start: as wide, long and bent as another, beads here or there."""
+def simple_start(
+    cell: CellProblem, like: Point, count: int, phases: int, straight: bool = False
+) -> tuple[SimpleProblem, list[Point]]:
+    """The problem of so many beads, and where to start: as wide, long and bent as another, or straight, beads here or
+    there. Beads of a straight axon need half the phases: the rest is the same axon upside down.
+    """
     prior = cell.template.prior
     base, rest = prior.coefficients(like.parameters[cell.latent]), slice(cell.latent.stop, None)
-    size, phases = (SIZE, phases) if count else (0.0, 1)
+    size, places = (SIZE, np.arange(phases) * 2 * np.pi / phases) if count else (0.0, np.zeros(1))
+    if straight and count:
+        places = np.linspace(-np.pi / 2, np.pi / 2, phases // 2 + 1)
     area = float(np.exp(2 * prior.basis.log_radius(base)).mean()) / (1 + size**2 / 2)
-    first = np.array([np.log(area) / 2, base[-1], np.arctanh(size), 0.0, count, 1.0])
+    first = np.array([np.log(area) / 2, base[-1], np.arctanh(size), 0.0, count, float(not straight)])
     spread = SPREAD.copy()
     if not count:
         spread[[SWELL, PHASE, COUNT]] = FIXED
+    if straight:
+        spread[BEND] = FIXED
     mean = np.concatenate([first, like.parameters[rest]])
     problem = SimpleProblem(cell, base, mean, np.concatenate([spread**-2, cell.precision[rest]]))
-    starts = np.repeat(mean[None], phases, axis=0)
-    starts[:, PHASE] = 2 * np.pi * np.arange(phases) / phases
+    starts = np.repeat(mean[None], len(places), axis=0)
+    starts[:, PHASE] = places
     return problem, [point for point in problem.points(starts, like.rotation) if point is not None]

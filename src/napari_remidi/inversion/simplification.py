@@ -1,0 +1,181 @@
+"""Simple axons in the place of a free shape.
+
+What a free descent finds is seldom simple, although a simple axon may explain the signal as well with far fewer
+numbers. Straight ones are tried first, then those that keep the bends of the free shape.
+
+A straight one takes its place where its evidence is the greater, the share of each prior that explains the signal (by
+Laplace's method, MacKay, Neural Comput. 4:415, 1992): −2 log evidence = objective + log |H| − log |prior precision|.
+Bends that are kept are many numbers that nobody has counted. There Akaike's criterion decides, misfit + 2 × the number
+of parameters that the signal determines, which does not count them on the other side either.
+"""
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter, itemgetter
+
+import numpy as np
+
+from napari_remidi.inversion.cell import CellProblem
+from napari_remidi.inversion.descents import QUIET, AnyProblem, Descents, Run
+from napari_remidi.inversion.levenberg_marquardt import Local, Point, descend, objective
+from napari_remidi.inversion.simple import MOST_BEADS, SimpleProblem, simple_start
+from napari_remidi.inversion.solution import Iterate
+from napari_remidi.physics.devices import workers
+
+BEHIND = 20.0  # in units of χ² of the coarse problem, how far the best simple axon may be behind to be tried in full
+TURNED = 0.3  # per rad², what is known of an angle before anything is measured
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What is spent on simple axons.
+
+    Attributes
+    ----------
+    phases : places tried for the beads, for each number of them
+    rounds : steps in the coarse problem, and how many numbers of beads go on after these
+    full_steps, corrections : in the full problem, for each correction
+    refined : of those, refined with all parameters
+    """
+
+    phases: int
+    rounds: tuple[tuple[int, int], ...]
+    full_steps: int
+    corrections: int
+    refined: int
+
+
+EFFORT = Effort(phases=4, rounds=((3, 5), (5, 3)), full_steps=12, corrections=1, refined=0)
+THOROUGH = Effort(phases=8, rounds=((8, 9), (12, 5)), full_steps=20, corrections=2, refined=3)
+CORRECTED = 2  # that go on after a correction
+
+
+class Simplification(Descents):
+    """Descents of simple axons."""
+
+    _simplified: Point | None = None
+
+    def simplify(self) -> Iterator[Iterate]:
+        """Fit simple axons; take the best where it is likelier than the best point so far."""
+        if self.best is None or not isinstance(self.coarse, CellProblem) or self.coarse.template.prior.basis.length:
+            return
+        if self._simplified is self.best:
+            return
+        self._simplified = self.best
+        effort = THOROUGH if self.target.noise_sd < QUIET else EFFORT
+        runs = yield from self._fitted(True, effort)
+        if runs and self._likelier(runs[0]):
+            yield from self._take(runs[0])
+            return
+        runs = yield from self._fitted(False, effort)
+        for run in runs[: effort.refined]:
+            yield from self._refined(run)
+        if not runs:
+            return
+        if self._preferred(runs[0]):
+            yield from self._take(runs[0])
+        elif not effort.refined:
+            problem, point = _cell_of(runs[0])
+            if objective(problem, self.target, point) < self.best_objective:
+                yield from self._refined(runs[0])
+
+    def _fitted(self, straight: bool, effort: Effort) -> Generator[Iterate, None, list[Run]]:
+        """Simple axons near the best point, fitted in the full problem, the best first; none where they are no match
+        for it.
+        """
+        assert self.best is not None
+        with workers(self.coarse.device) as each:
+            begun = partial(self._start, self.best, effort.phases, straight)
+            starts = [start for start in each(begun, range(MOST_BEADS + 1)) if start]
+            rough, steps = self.rough, sum(steps for steps, _ in effort.rounds)
+            runs = [self.run("simplifying", simple, rough, point, steps) for _, simple, point in starts]
+            for steps, kept in effort.rounds:
+                yield from self.walk(runs, steps, each)
+                runs = _sorted(runs)[:kept]
+            if not runs or runs[0].objective > self._coarse_misfit(self.best) + BEHIND:
+                return []
+            for _ in range(effort.corrections):
+                runs = [run for run in each(self._in_full, runs) if run is not None]
+                yield from self.walk(runs, effort.full_steps, each)
+                runs = _sorted(runs)[:CORRECTED]
+        return runs
+
+    def _take(self, run: Run) -> Iterator[Iterate]:
+        """Let a simple axon descend to the end, and be the best point."""
+        yield from self.walk([run], self.settings.iterations, map)
+        self.problem, self.best = _cell_of(run)
+        self.best_objective = objective(self.problem, self.target, self.best)
+        self.simple, self.stop, self._simplified = True, run.stop, self.best
+
+    def _refined(self, run: Run) -> Iterator[Iterate]:
+        """Go on from a simple axon with all parameters."""
+        point = _cell_of(run)[1]
+        start = self.problem.point(point.parameters, point.rotation)
+        if start is not None:
+            yield from self.refine(start, run.number)
+
+    def _likelier(self, run: Run) -> bool:
+        """Whether a straight simple axon has more evidence than the best point, every number of beads counted."""
+        assert self.best is not None
+        assert run.last is not None
+        simple = self._evidence(run.problem, run.last.point) + 2 * np.log(MOST_BEADS + 1)
+        return bool(simple < self._evidence(self.problem, self.best))
+
+    def _evidence(self, problem: AnyProblem | SimpleProblem, point: Point) -> float:
+        """−2 log evidence up to a constant."""
+        known = problem.precision + np.where(problem.precision == 0, TURNED, 0)
+        hessian = Local.at(problem, self.target, point).hessian + np.diag(known - problem.precision)
+        spread = float(np.linalg.slogdet(hessian)[1] - np.log(known).sum())
+        return objective(problem, self.target, point) + spread
+
+    def _preferred(self, run: Run) -> bool:
+        """Whether Akaike's criterion prefers a simple axon to the best point."""
+        assert self.best is not None
+        assert run.last is not None
+        assert isinstance(run.problem, SimpleProblem)
+        hessian, precision = Local.at(self.problem, self.target, self.best).hessian, np.diag(self.problem.precision)
+        determined = float(np.trace(np.linalg.solve(hessian, hessian - precision)))
+        misfit, simple = ((self.target.residual(x.signal) ** 2).sum() for x in (self.best, run.last.point))
+        return bool(simple + 2 * run.problem.numbers <= misfit + 2 * determined)
+
+    def _coarse_misfit(self, point: Point) -> float:
+        """Of a point in the coarse problem."""
+        coarse = self.coarse.like(point)
+        return np.inf if coarse is None else float((self.rough.residual(coarse.signal) ** 2).sum())
+
+    def _start(self, like: Point, phases: int, straight: bool, beads: int) -> tuple[float, SimpleProblem, Point] | None:
+        """The best start with so many beads in the coarse problem, or none that is a shape."""
+        assert isinstance(self.coarse, CellProblem)
+        simple, points = simple_start(self.coarse, like, beads, phases, straight)
+        rough = self.rough
+        found = [(objective(simple, rough, point), simple, point) for point in points]
+        return min(found, key=itemgetter(0), default=None)
+
+    def _in_full(self, run: Run) -> Run | None:
+        """A simple axon's descent, to go on in the full problem, corrected where it stands."""
+        assert isinstance(run.problem, SimpleProblem)
+        assert isinstance(self.problem, CellProblem)
+        assert run.last is not None
+        cell, last = self.problem.corrected(np.zeros(len(self.target.signal))), run.last.point
+        simple = run.problem.on(cell)
+        point = simple.point(last.parameters, last.rotation)
+        if point is not None:
+            simple = simple.on(cell.corrected(cell.left_out(point.shape, cell.template.levels)))
+            point = simple.point(last.parameters, last.rotation)
+        if point is None:
+            return None
+        steps = descend(simple, self.target, point, self.settings.iterations)
+        return Run(run.number, run.stage, simple, self.target, steps)
+
+
+def _sorted(runs: list[Run]) -> list[Run]:
+    """Those that have begun, the best first."""
+    return sorted((run for run in runs if run.last is not None), key=attrgetter("objective"))
+
+
+def _cell_of(run: Run) -> tuple[CellProblem, Point]:
+    """Where a simple axon's descent stands, in the problem of all shapes."""
+    assert isinstance(run.problem, SimpleProblem)
+    assert run.last is not None
+    return run.problem.cell, run.last.point.shape
