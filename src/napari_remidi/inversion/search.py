@@ -20,7 +20,7 @@ from napari_remidi.inversion.solution import Iterate
 from napari_remidi.physics.devices import workers
 
 NOISE_OFF = 1.3  # times too much or too little noise assumed, above which the best fit is refined with the better value
-ROUNDS = (3, 5)  # steps that starts take before the worse half of them is dropped
+ROUNDS = (2, 4)  # steps that starts take before the worse half of them is dropped
 REFINED = 2  # starts that go on to the full problem
 
 

@@ -123,13 +123,13 @@ def simple_start(
     cell: CellProblem, like: Point, count: int, phases: int, straight: bool = False
 ) -> tuple[SimpleProblem, list[Point]]:
     """The problem of so many beads, and where to start: as wide, long and bent as another, or straight, beads here or
-    there. Beads of a straight axon need half the phases: the rest is the same axon upside down.
+    there. Places for the beads of a straight axon are twice as dense: half of them are the other half's upside down.
     """
     prior = cell.template.prior
     base, rest = prior.coefficients(like.parameters[cell.latent]), slice(cell.latent.stop, None)
     size, places = (SIZE, np.arange(phases) * 2 * np.pi / phases) if count else (0.0, np.zeros(1))
     if straight and count:
-        places = np.linspace(-np.pi / 2, np.pi / 2, phases // 2 + 1)
+        places = np.pi * ((np.arange(phases) + 0.5) / phases - 0.5)
     area = float(np.exp(2 * prior.basis.log_radius(base)).mean()) / (1 + size**2 / 2)
     first = np.array([np.log(area) / 2, base[-1], np.arctanh(size), 0.0, count, float(not straight)])
     spread = SPREAD.copy()

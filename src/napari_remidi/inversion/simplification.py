@@ -23,8 +23,18 @@ from napari_remidi.inversion.simple import MOST_BEADS, SimpleProblem, simple_sta
 from napari_remidi.inversion.solution import Iterate
 from napari_remidi.physics.devices import workers
 
-BEHIND = 20.0  # in units of χ² of the coarse problem, how far the best simple axon may be behind to be tried in full
 TURNED = 0.3  # per rad², what is known of an angle before anything is measured
+
+
+@dataclass(frozen=True)
+class Round:
+    """Steps in the coarse problem, how many numbers of beads go on after these, and how far these may be behind the
+    free shape, in units of χ².
+    """
+
+    steps: int
+    kept: int
+    behind: float = np.inf
 
 
 @dataclass(frozen=True)
@@ -34,20 +44,22 @@ class Effort:
     Attributes
     ----------
     phases : places tried for the beads, for each number of them
-    rounds : steps in the coarse problem, and how many numbers of beads go on after these
+    straight, bent : rounds in the coarse problem; without any, none are fitted
     full_steps, corrections : in the full problem, for each correction
     refined : of those, refined with all parameters
     """
 
     phases: int
-    rounds: tuple[tuple[int, int], ...]
+    straight: tuple[Round, ...]
+    bent: tuple[Round, ...]
     full_steps: int
     corrections: int
     refined: int
 
 
-EFFORT = Effort(phases=4, rounds=((3, 5), (5, 3)), full_steps=12, corrections=1, refined=0)
-THOROUGH = Effort(phases=8, rounds=((8, 9), (12, 5)), full_steps=20, corrections=2, refined=3)
+EFFORT = Effort(2, (Round(0, 6), Round(3, 3, 60.0), Round(4, 2, 20.0)), (), full_steps=10, corrections=1, refined=0)
+LONG = (Round(8, 9), Round(12, 5, 20.0))
+THOROUGH = Effort(8, LONG, LONG, full_steps=20, corrections=2, refined=3)
 CORRECTED = 2  # that go on after a correction
 
 
@@ -85,16 +97,18 @@ class Simplification(Descents):
         for it.
         """
         assert self.best is not None
+        rounds, free = effort.straight if straight else effort.bent, self._coarse_misfit(self.best)
+        if not rounds:
+            return []
         with workers(self.coarse.device) as each:
             begun = partial(self._start, self.best, effort.phases, straight)
             starts = [start for start in each(begun, range(MOST_BEADS + 1)) if start]
-            rough, steps = self.rough, sum(steps for steps, _ in effort.rounds)
+            starts, rough, steps = sorted(starts, key=itemgetter(0)), self.rough, sum(r.steps for r in rounds)
             runs = [self.run("simplifying", simple, rough, point, steps) for _, simple, point in starts]
-            for steps, kept in effort.rounds:
-                yield from self.walk(runs, steps, each)
-                runs = _sorted(runs)[:kept]
-            if not runs or runs[0].objective > self._coarse_misfit(self.best) + BEHIND:
-                return []
+            for each_round in rounds:
+                yield from self.walk(runs, each_round.steps, each)
+                runs = (_sorted(runs) if each_round.steps else runs)[: each_round.kept]
+                runs = [run for run in runs if run.last is None or run.objective < free + each_round.behind]
             for _ in range(effort.corrections):
                 runs = [run for run in each(self._in_full, runs) if run is not None]
                 yield from self.walk(runs, effort.full_steps, each)

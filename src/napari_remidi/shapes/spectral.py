@@ -106,15 +106,14 @@ class SpectralBasis:
         dtype, device = coefficients.dtype, coefficients.device
 
         def sampled(series: Tensor, samples: int = layers) -> Tensor:
-            basis = _cosines(np.linspace(0, 1, samples), series.shape[-1]).T
-            return series @ torch.tensor(basis, dtype=dtype, device=device)
+            return series @ _sampler(samples, series.shape[-1], dtype, device)
 
         length = torch.exp(log_length) if self.length is None else torch.full_like(a[..., :1], self.length)
         cosine, sine = _within(torch.stack([sampled(cosine), sampled(sine)]), FLATTEST)
         size = torch.sqrt(cosine * cosine + sine * sine + 1e-12)
         swing = sampled(calibre, WITHIN * (layers - 1) + 1) - calibre[..., :1]
         area = torch.exp(2 * (calibre[..., :1] + swing * limited(swing.abs(), SWING)))
-        between = torch.tensor(_fit_between(layers).T, dtype=dtype, device=device)
+        between = _averager(layers, dtype, device)
         radius = torch.maximum(area @ between, area[..., ::WITHIN] / 4).sqrt()
         bend, slant = torch.stack([sampled(a), sampled(b)]), torch.stack([sampled(p), sampled(q)])
         bend, slant = _within(bend, FURTHEST_TURN), _within(slant, STEEPEST)
@@ -141,6 +140,18 @@ def placed(sections: Tensor, tube: Tube) -> Tensor:
 
 def _cosines(along: Floats, orders: int) -> Floats:
     return np.cos(np.pi * np.outer(along, np.arange(orders)))
+
+
+@lru_cache(maxsize=64)
+def _sampler(samples: int, orders: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Cosine coefficients to evenly spaced values, (orders, samples)."""
+    return torch.tensor(_cosines(np.linspace(0, 1, samples), orders).T, dtype=dtype, device=device)
+
+
+@lru_cache(maxsize=16)
+def _averager(layers: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """`_fit_between`, (fine, layers)."""
+    return torch.tensor(_fit_between(layers).T, dtype=dtype, device=device)
 
 
 @lru_cache(maxsize=16)
