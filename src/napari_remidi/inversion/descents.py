@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_remidi.inversion.cell import CellProblem
-from napari_remidi.inversion.levenberg_marquardt import Point, Step, Target, descend, objective
+from napari_remidi.inversion.levenberg_marquardt import CONVERGED, Point, Step, Target, descend, objective
 from napari_remidi.inversion.noise import rician_mean
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.simple import SimpleProblem
@@ -42,12 +42,13 @@ class Run:
     problem: AnyProblem | SimpleProblem
     target: Target
     steps: Iterator[Step]
+    begun: float
     last: Step | None = None
 
     @property
     def objective(self) -> float:
-        """Of its latest step; infinite before the first."""
-        return np.inf if self.last is None else self.last.objective
+        """Of its latest step, or where it begins."""
+        return self.begun if self.last is None else self.last.objective
 
     @property
     def stop(self) -> str:
@@ -108,7 +109,8 @@ class Descents:
             problem = problem.corrected(correction)
             point = replace(point, signal=point.signal + change)
             begun, before = objective(problem, self.target, point), np.inf
-            for step in descend(problem, self.target, point, left):
+            enough = CONVERGED if levels == problem.template.levels else NEGLIGIBLE
+            for step in descend(problem, self.target, point, left, enough):
                 last, left = step, left - 1
                 yield self.iterate("refining", step, number, problem, self.target)
                 if step.accepted:
@@ -129,7 +131,14 @@ class Descents:
     def run(self, stage: str, problem: "AnyProblem | SimpleProblem", target: Target, point: Point, steps: int) -> Run:
         """A start, numbered."""
         self.started += 1
-        return Run(self.started, stage, problem, target, descend(problem, target, point, steps))
+        return Run(
+            self.started,
+            stage,
+            problem,
+            target,
+            descend(problem, target, point, steps),
+            objective(problem, target, point),
+        )
 
     def walk(self, runs: "list[Run]", steps: int, each: Callable[..., Iterator[Any]]) -> Iterator[Iterate]:
         """Let runs advance together."""

@@ -22,7 +22,7 @@ LARGEST_DAMPING = 1e7
 RETURNS, RETURN_DAMPING = 2, 1e-1
 ENOUGH = 0.75  # of what a step promised, above which it needs no return
 # a step that promises to lower the objective by less (in units of χ², and relative to it) is not worth taking
-CONVERGED, CONVERGED_RELATIVE = 0.02, 1e-4
+CONVERGED, CONVERGED_RELATIVE = 0.1, 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +144,9 @@ def objective(problem: Problem, target: Target, point: Point) -> float:
     return float((target.residual(point.signal) ** 2).sum() + prior)
 
 
-def descend(problem: Problem, target: Target, start: Point, iterations: int) -> Iterator[Step]:
+def descend(
+    problem: Problem, target: Target, start: Point, iterations: int, converged: float = CONVERGED
+) -> Iterator[Step]:
     """Yield every iteration; the last one's `stop` is "converged", "no progress" or "budget"."""
     point, damping, growth = start, START_DAMPING, 2.0
     value = objective(problem, target, point)
@@ -153,7 +155,7 @@ def descend(problem: Problem, target: Target, start: Point, iterations: int) -> 
     for iteration in range(1, iterations + 1):
         used = damping
         step, promised = _step(local, believed * bending, damping)
-        if promised < max(CONVERGED, CONVERGED_RELATIVE * value) and damping <= 1:
+        if promised < max(converged, CONVERGED_RELATIVE * value) and damping <= 1:
             yield Step(point, value, damping, False, "converged")
             return
         trial = problem.moved(point, step)

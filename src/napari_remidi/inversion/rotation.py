@@ -28,13 +28,12 @@ def rotations_about(
     """Rotations that bring +z near ± an axis: both senses, some tilts (degrees, how many around), all turns; (R, 3,
     3).
     """
-    to_axis = Rotation.align_vectors([axis], [[0.0, 0.0, 1.0]])[0]
-    leaning = [Rotation.identity()]
+    to_axis = Rotation.align_vectors([axis], [[0.0, 0.0, 1.0]])[0].as_matrix()
+    towards = [np.zeros((1, 3))]
     for degrees, around in tilts:
-        for phase in np.arange(around) * 2 * np.pi / around:
-            leaning.append(Rotation.from_rotvec(np.deg2rad(degrees) * np.array([np.cos(phase), np.sin(phase), 0])))
-    spins = [Rotation.from_rotvec([0, 0, phase]) for phase in np.arange(turns) * 2 * np.pi / turns]
-    senses = [Rotation.identity(), Rotation.from_rotvec([np.pi, 0, 0])]
-    return np.array(
-        [(to_axis * lean * sense * spin).as_matrix() for lean in leaning for sense in senses for spin in spins]
-    )
+        phase = np.arange(around) * 2 * np.pi / around
+        towards.append(np.deg2rad(degrees) * np.stack([np.cos(phase), np.sin(phase), 0 * phase], axis=1))
+    lean = Rotation.from_rotvec(np.concatenate(towards)).as_matrix()
+    sense = Rotation.from_rotvec([[0, 0, 0], [np.pi, 0, 0]]).as_matrix()
+    spin = Rotation.from_rotvec(np.outer(np.arange(turns) * 2 * np.pi / turns, [0, 0, 1])).as_matrix()
+    return np.einsum("ab,lbc,scd,tde->lstae", to_axis, lean, sense, spin, optimize=True).reshape(-1, 3, 3)

@@ -57,7 +57,9 @@ class Effort:
     refined: int
 
 
-EFFORT = Effort(2, (Round(0, 6), Round(3, 3, 60.0), Round(4, 2, 20.0)), (), full_steps=10, corrections=1, refined=0)
+EFFORT = Effort(
+    2, (Round(0, 6, 2000.0), Round(3, 3, 60.0), Round(4, 2, 20.0)), (), full_steps=10, corrections=1, refined=0
+)
 LONG = (Round(8, 9), Round(12, 5, 20.0))
 THOROUGH = Effort(8, LONG, LONG, full_steps=20, corrections=2, refined=3)
 CORRECTED = 2  # that go on after a correction
@@ -107,8 +109,8 @@ class Simplification(Descents):
             runs = [self.run("simplifying", simple, rough, point, steps) for _, simple, point in starts]
             for each_round in rounds:
                 yield from self.walk(runs, each_round.steps, each)
-                runs = (_sorted(runs) if each_round.steps else runs)[: each_round.kept]
-                runs = [run for run in runs if run.last is None or run.objective < free + each_round.behind]
+                runs = sorted(runs, key=attrgetter("objective"))[: each_round.kept]
+                runs = [run for run in runs if run.objective < free + each_round.behind]
             for _ in range(effort.corrections):
                 runs = [run for run in each(self._in_full, runs) if run is not None]
                 yield from self.walk(runs, effort.full_steps, each)
@@ -180,7 +182,7 @@ class Simplification(Descents):
         if point is None:
             return None
         steps = descend(simple, self.target, point, self.settings.iterations)
-        return Run(run.number, run.stage, simple, self.target, steps)
+        return Run(run.number, run.stage, simple, self.target, steps, objective(simple, self.target, point))
 
 
 def _sorted(runs: list[Run]) -> list[Run]:

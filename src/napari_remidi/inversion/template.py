@@ -5,7 +5,7 @@ thousand small products than to do it.
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +34,12 @@ WORKING_BASIS = 60  # columns
 RICHARDSON = 4 / 3  # the error of linear elements falls with the square of the spacing
 COARSER_GAIN = 1.7  # measured, 1.66 to 1.79: rings and layers are coarsened by different amounts
 BEYOND = 1e-6  # share of N(0, I) that lies farther out than any latent may: the decoder knows no shape there
+
+
+@cache
+def farthest(size: int) -> float:
+    """The greatest square of a latent's length."""
+    return float(chi2.isf(BEYOND, size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +102,7 @@ class Template:
         """The shape of a latent, or of the coefficients that it stands for where the decoder comes only near to them;
         None where its mesh would fold or the decoder knows nothing.
         """
-        if latent @ latent > chi2.isf(BEYOND, len(latent)):
+        if latent @ latent > farthest(len(latent)):
             return None
         if coefficients is None:
             with torch.no_grad():

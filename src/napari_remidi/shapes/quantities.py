@@ -4,6 +4,8 @@ Everything is measured on the sections of a tube. An axon with open ends continu
 its middle, so only its middle half is measured.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
@@ -64,8 +66,7 @@ def quantities(points: Floats, tube: Tube, ends: str = "closed") -> dict[str, Fl
     tangents = directions(axis)
     radii = section_radii(points, tube)[..., along]
     count, amplitude = _beads(np.log(np.linalg.norm(section_areas(points, tube)[..., along, :], axis=-1)) / 2)
-    whole = boundary_faces(tube.tetrahedra[_within(tube.tetrahedra, tube, along)])
-    wall = tube.boundary[_within(tube.boundary, tube, along)]
+    whole, wall = _faces(tube, ends)
     return {
         "radius_mean": radii.mean(axis=-1),
         "radius_min": radii.min(axis=-1),
@@ -79,6 +80,14 @@ def quantities(points: Floats, tube: Tube, ends: str = "closed") -> dict[str, Fl
         "volume": _enclosed(points, whole),
         "surface": np.linalg.norm(_face_areas(points, wall), axis=-1).sum(axis=-1),
     }
+
+
+@lru_cache(maxsize=8)
+def _faces(tube: Tube, ends: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Around what is measured, caps included, and of its wall, (k, 3) each."""
+    along = measured_sections(tube, ends)
+    whole = boundary_faces(tube.tetrahedra[_within(tube.tetrahedra, tube, along)])
+    return whole, tube.boundary[_within(tube.boundary, tube, along)]
 
 
 def _within(elements: NDArray[np.int64], tube: Tube, along: slice) -> NDArray[np.bool_]:
