@@ -19,10 +19,11 @@ import numpy as np
 from napari_remidi.inversion.cell import CellProblem
 from napari_remidi.inversion.descents import QUIET, AnyProblem, Descents, Run
 from napari_remidi.inversion.levenberg_marquardt import Local, Point, descend, objective
-from napari_remidi.inversion.simple import MOST_BEADS, SimpleProblem, simple_start
+from napari_remidi.inversion.simple import MOST_BEADS, SimpleProblem, simple_start, straightened
 from napari_remidi.inversion.solution import Iterate
 from napari_remidi.physics.devices import workers
 
+BENT = 800.0  # in units of χ² of the coarse problem, how much worse a shape may be without bends to try straight ones
 TURNED = 0.3  # per rad², what is known of an angle before anything is measured
 
 
@@ -57,9 +58,7 @@ class Effort:
     refined: int
 
 
-EFFORT = Effort(
-    2, (Round(0, 6, 2000.0), Round(3, 3, 60.0), Round(4, 2, 20.0)), (), full_steps=10, corrections=1, refined=0
-)
+EFFORT = Effort(2, (Round(0, 6), Round(3, 3, 60.0), Round(4, 2, 20.0)), (), full_steps=10, corrections=1, refined=0)
 LONG = (Round(8, 9), Round(12, 5, 20.0))
 THOROUGH = Effort(8, LONG, LONG, full_steps=20, corrections=2, refined=3)
 CORRECTED = 2  # that go on after a correction
@@ -100,7 +99,7 @@ class Simplification(Descents):
         """
         assert self.best is not None
         rounds, free = effort.straight if straight else effort.bent, self._coarse_misfit(self.best)
-        if not rounds:
+        if not rounds or (straight and not self._nearly_straight(free)):
             return []
         with workers(self.coarse.device) as each:
             begun = partial(self._start, self.best, effort.phases, straight)
@@ -154,6 +153,13 @@ class Simplification(Descents):
         determined = float(np.trace(np.linalg.solve(hessian, hessian - precision)))
         misfit, simple = ((self.target.residual(x.signal) ** 2).sum() for x in (self.best, run.last.point))
         return bool(simple + 2 * run.problem.numbers <= misfit + 2 * determined)
+
+    def _nearly_straight(self, free: float) -> bool:
+        """Whether the best point without its bends explains the signal nearly as well, in the coarse problem."""
+        assert self.best is not None
+        assert isinstance(self.coarse, CellProblem)
+        unbent = straightened(self.coarse, self.best)
+        return unbent is not None and (self.rough.residual(unbent.signal) ** 2).sum() < free + BENT
 
     def _coarse_misfit(self, point: Point) -> float:
         """Of a point in the coarse problem."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_remidi.shapes import Prior
 
 Floats = NDArray[np.float64]
-DIRECTIONS = 60  # on a half sphere, for the 45 coefficients of degree eight
+DIRECTIONS = 48  # on a half sphere, for the 45 coefficients of degree eight
 SHELLS = 6  # of a protocol that has more
 TENSOR_B = 2000.0  # s/mm², of the shell that the axis is taken from, or the one next to it
 TOLD_EVERY = 8  # examples
