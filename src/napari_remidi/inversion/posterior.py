@@ -11,6 +11,8 @@ Floats = NDArray[np.float64]
 # open ends it was not measured, and tissue's model error already counts as noise
 CURVED = {"closed": 2.6, "open": 1.0}
 
+LEAST = 1e-12  # of a scaled Hessian's eigenvalues: a turn about the axis of what is round is not determined
+
 
 def posterior_covariance(hessian: Floats, precision: Floats, wider: float = 1.0) -> Floats:
     """Laplace approximation (JᵀJ/σ² + prior)⁻¹, (P, P), with the noise counted as `wider` times as large.
@@ -23,8 +25,9 @@ def posterior_covariance(hessian: Floats, precision: Floats, wider: float = 1.0)
     prior = np.diag(precision)
     hessian = (hessian - prior) / wider**2 + prior
     scale = np.sqrt(np.maximum(np.diag(hessian), 1e-12))
-    inverse = np.linalg.inv(hessian / np.outer(scale, scale)) / np.outer(scale, scale)
-    return inverse
+    values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
+    vectors = vectors / scale[:, None]
+    return np.asarray((vectors / np.maximum(values, LEAST)) @ vectors.T)
 
 
 def vertex_sd(shape: Shape, rotation: Floats, covariance: Floats, boundary: NDArray[np.int64], turn: slice) -> Floats:
