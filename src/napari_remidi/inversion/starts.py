@@ -10,6 +10,7 @@ diffuses farthest across the line between its ends.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,7 +32,7 @@ Floats = NDArray[np.float64]
 DIRECTIONS = 48  # on a half sphere, for the 45 coefficients of degree eight
 SHELLS = 6  # of a protocol that has more
 TENSOR_B = 2000.0  # s/mm², of the shell that the axis is taken from, or the one next to it
-TOLD_EVERY = 8  # examples
+TOGETHER = 8  # examples simulated
 LEAST_SIGNAL = 1e-3  # of S0: what is less counts as that in a logarithm
 EXPONENTS = np.array([(a, b, 8 - a - b) for a in range(9) for b in range(9 - a)])
 
@@ -66,19 +67,21 @@ def build_library(
         np.repeat(column, DIRECTIONS) for column in np.array([(s.bval, s.delta, s.Delta) for s in shells]).T
     )
     body = Protocol.pgse(bvals, np.tile(directions, (len(shells), 1)), delta, Delta)
-    blocks = pulse_blocks(body, device)
+    blocks, count = pulse_blocks(body, device), min(count or len(prior.models), len(prior.models))
+    several = cache(lambda cells: [block.repeated(cells, len(body)) for block in blocks])
 
-    def simulated(index: int) -> Floats:
-        signal = pgse_signal(prior.models[index], blocks, settings.diffusivity, count=len(body), rough=True)
-        return np.asarray(signal.double().cpu())
+    def simulated(first: int) -> Floats:
+        models = prior.models.stack(slice(first, min(first + TOGETHER, count)))
+        cells = len(models.decay)
+        signal = pgse_signal(models, several(cells), settings.diffusivity, count=cells * len(body), rough=True)
+        return np.asarray(signal.double().cpu()).reshape(cells, -1)
 
-    latents = np.asarray(prior.exemplars, dtype=np.float64)[: len(prior.models)][:count]
+    latents = np.asarray(prior.exemplars, dtype=np.float64)[:count]
     signals: list[Floats] = []
     with workers(device) as each:
-        for signal in each(simulated, range(len(latents))):
-            signals.append(signal)
-            if len(signals) % TOLD_EVERY == 0:
-                yield len(signals) / len(latents)
+        for some in each(simulated, range(0, count, TOGETHER)):
+            signals.extend(some)
+            yield len(signals) / count
     at_nodes = np.array(signals).reshape(len(latents), len(shells), DIRECTIONS)
     frames = np.array([tensor_frame(signal, directions) for signal in at_nodes[:, 0]])
     fit = np.linalg.pinv(monomials(directions))

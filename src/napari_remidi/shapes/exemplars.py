@@ -6,7 +6,7 @@ needs a signal to a few hundredths of S0 only, and simulating the shapes anew wo
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_remidi.physics.matrices.assembly import Topology
 from napari_remidi.physics.reduction.modes import sparse_modes
-from napari_remidi.physics.reduction.reduced import ReducedModel, reduced_model
+from napari_remidi.physics.reduction.reduced import ModelStack, ReducedModel, reduced_model
 from napari_remidi.shapes.tube import Tube
 
 if TYPE_CHECKING:
@@ -48,10 +48,13 @@ class ExemplarModels:
         upper = np.zeros((3, size, size))
         upper[:, *np.triu_indices(size)] = self.position[index]
         position = torch.from_numpy(upper + upper.transpose(0, 2, 1) * (1 - np.eye(size)))
-        # spins start everywhere alike, which is the first mode
-        first = torch.eye(size, dtype=torch.float64)[0]
-        nothing = torch.zeros(0, size, dtype=torch.float64)
-        return ReducedModel(nothing, decay, position, first, first, None, torch.ones(()), torch.zeros(3))
+        return ReducedModel(decay=decay, position=position, **_everywhere(size))
+
+    def stack(self, which: slice) -> ModelStack:
+        """The models of some exemplars side by side."""
+        models = [self[index] for index in range(len(self))[which]]
+        decay, position = (torch.stack([getattr(model, name) for model in models]) for name in ("decay", "position"))
+        return ModelStack(decay=decay, position=position, **_everywhere(decay.shape[1]))
 
     @classmethod
     def of(
@@ -71,6 +74,14 @@ class ExemplarModels:
             np.array(decays, dtype=np.float16).reshape(-1, MODES),
             np.array(positions, dtype=np.float16).reshape(-1, 3, size),
         )
+
+
+def _everywhere(size: int) -> dict[str, Any]:
+    """What spins that start everywhere alike, which is the first mode, have in common."""
+    first = torch.eye(size, dtype=torch.float64)[0]
+    nothing = torch.zeros(0, size, dtype=torch.float64)
+    return {"modes": nothing, "start": first, "detect": first, "density": None, "amount": torch.ones(()),
+            "centre": torch.zeros(3)}  # fmt: skip
 
 
 def with_exemplars(prior: "Prior", latents: NDArray[np.float64], progress: Progress = lambda done: None) -> "Prior":

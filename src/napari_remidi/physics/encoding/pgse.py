@@ -58,7 +58,7 @@ def pgse_signal(
     (M,) S/S0, one where no gradient acts
     """
     signal = signal_of_ones(blocks, count)
-    size = len(model.decay)
+    size = model.decay.shape[-1]
     for block in blocks:
         whole = Pulse(model, block, diffusivity, rotation, rough=rough)
         for pulse in whole.parts(8 * size * (4 * block.strength.shape[1] + size)):
@@ -93,7 +93,9 @@ class Pulse:
     ) -> None:
         real, device = block.strength.dtype, block.strength.device
         self.block, self.model, self.diffusivity = block, model, diffusivity
-        self.decay = (diffusivity * model.decay).to(device, real)
+        decay = (diffusivity * model.decay).to(device, real)
+        # of every direction, (G, r), where directions are those of several cells
+        self.decay = decay.repeat_interleave(len(block.strength) // len(decay), 0) if decay.ndim == 2 else decay
         self.position = model.position.to(device, real)
         self.rotation = None if rotation is None else rotation.to(device, real)
         self.directions = block.directions if self.rotation is None else block.directions @ self.rotation
@@ -128,6 +130,7 @@ class Pulse:
                 part.__dict__.pop(known, None)
             part.block, part.strengths = self.block.part(which), self.strengths.part(which)
             part.directions, part.phase, part.axes = self.directions[which], self.phase[which], self.axes[which]
+            part.decay = self.decay[which] if self.decay.ndim == 2 else self.decay
             yield part
 
     def put(self, result: Tensor, values: Tensor) -> None:
@@ -164,7 +167,8 @@ class Pulse:
         """e^{−(Δ−δ) D λ} between the pulses, (G, C, Q, r)."""
         gap, times = self.strengths.gap, self.strengths.times
         some = gap if times is None else times
-        return nothing_tiny(torch.exp(-some[..., None] * self.decay)).expand(*gap.shape, -1)
+        decay = self.decay[:, None, None] if self.decay.ndim == 2 else self.decay
+        return nothing_tiny(torch.exp(-some[..., None] * decay)).expand(*gap.shape, -1)
 
     def begin(self) -> Tensor:
         """Start, and with open ends detection, at the pulse's beginning, in the eigenbasis of A_g, (G, r, K)."""
@@ -183,7 +187,7 @@ class Pulse:
 
     def diffusion(self, time: float) -> Tensor:
         """e^{−t D Λ} in the eigenbasis of A_g, (G, r, r)."""
-        return self.axes.transpose(1, 2) @ (torch.exp(-time * self.decay)[:, None] * self.axes)
+        return self.axes.transpose(1, 2) @ (torch.exp(-time * self.decay)[..., None] * self.axes)
 
     def march(self, state: Tensor, steps: int) -> Iterator[Tensor]:
         """States after each Strang step, in the eigenbasis of the gradient."""

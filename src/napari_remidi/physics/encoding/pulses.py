@@ -47,6 +47,20 @@ class PulseBlock:
             None if self.lead is None else self.lead[groups],
         )
 
+    def repeated(self, cells: int, count: int) -> "PulseBlock":
+        """The same for several cells; the rows of the next one's signal follow after `count`."""
+        offset = count * torch.arange(cells, device=self.strength.device).repeat_interleave(len(self.strength))[:, None]
+        measurement = self.measurement.repeat(cells, 1)
+        return PulseBlock(
+            self.delta,
+            self.directions.repeat(cells, 1),
+            self.strength.repeat(cells, 1),
+            self.gap.repeat(cells, 1),
+            torch.where(measurement < 0, measurement, measurement + offset),
+            self.sign.repeat(cells, 1),
+            None if self.lead is None else self.lead.repeat(cells, 1),
+        )
+
 
 def pulse_blocks(
     protocol: "Protocol",

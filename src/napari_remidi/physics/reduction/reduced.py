@@ -71,6 +71,19 @@ class ReducedModel:
 
 
 @dataclass(frozen=True, eq=False)
+class ModelStack(ReducedModel):
+    """Models of K cells with closed ends, each with as many of the gradient directions, one cell's after the other's.
+
+    `decay` is (K, r), `position` (K, 3, r, r); `start` and `detect`, (r,), are the same for all.
+    """
+
+    def turning(self, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Eigenvalues (G, r) and eigenvectors (G, r, r) of g·A for gradient directions (G, 3), G / K for each cell."""
+        cells = directions.unflatten(0, (len(self.decay), -1))
+        return eigenbases(torch.einsum("kgc,kcij->kgij", cells, self.position.to(directions)).flatten(0, 1))
+
+
+@dataclass(frozen=True, eq=False)
 class ReducedTangents:
     """First-order change of a `ReducedModel` with each of P parameters, modes frozen.
 
