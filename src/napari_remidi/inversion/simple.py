@@ -7,6 +7,7 @@ every one is tried.
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,28 +22,30 @@ from napari_remidi.shapes.spectral import placed
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
+    from napari_remidi.shapes import Prior
 
 Floats = NDArray[np.float64]
 MOST_BEADS = 8
 SIZE = 0.35  # of beads at first, share of the radius
 RADIUS, LENGTH, SWELL, PHASE, COUNT, BEND = range(6)
-TURN = slice(6, 9)
-# of what the parameters may differ from where they start; log radius, log length, artanh of the beads' size, their
-# phase (rad) and number, and the share kept of the start's bends
-SPREAD = np.array([0.5, 0.3, 0.5, 3.0, 0.6, 1.0])
+SHAPE, TURN = 6, slice(6, 9)
+# of the parameters about where they start: artanh of the beads' size, their phase (rad) and number, and the share kept
+# of the start's bends. Log radius and log length are as likely as in the prior
+SPREAD = (0.5, 3.0, 0.6, 1.0)
 FIXED = 1e-3  # of those that a number of beads leaves without effect
 NUDGE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
 class SimpleProblem:
-    """A `CellProblem` of few parameters: `SPREAD`'s six, rotation vector (3), log diffusivity (1, where fitted).
+    """A `CellProblem` of few parameters: log radius, log length, `SPREAD`'s four, rotation vector (3), log diffusivity
+    (1, where fitted).
 
     For priors of axons of any length.
 
     Attributes
     ----------
-    cell : the problem of all shapes; its prior plays no part
+    cell : the problem of all shapes
     base : (C,) spectral coefficients of the axon whose bends are kept
     mean, precision : (P,)
     """
@@ -107,7 +110,7 @@ class SimpleProblem:
 
     def jacobian(self, point: Point) -> Floats:
         """Derivative of the signal, (M, P)."""
-        steps = NUDGE * np.eye(len(point.parameters))[: len(SPREAD)]
+        steps = NUDGE * np.eye(len(point.parameters))[:SHAPE]
         prior = self.cell.template.prior
         either = self.coefficients(np.concatenate([point.parameters + steps, point.parameters - steps]))
         ahead, behind = prior.basis.sections(torch.as_tensor(either), prior.tube.layers).split(len(steps))
@@ -115,8 +118,17 @@ class SimpleProblem:
         return self.cell.jacobian(point.shape, moves.float())
 
     def _point(self, parameters: Floats, latent: Floats, coefficients: Floats, rotation: Floats) -> Point | None:
-        cell = self.cell.point(np.concatenate([latent, parameters[len(SPREAD) :]]), rotation, coefficients)
+        cell = self.cell.point(np.concatenate([latent, parameters[SHAPE:]]), rotation, coefficients)
         return None if cell is None else Point(parameters, rotation, cell.signal, cell)
+
+
+@lru_cache(maxsize=4)
+def sizes(prior: "Prior") -> tuple[Floats, Floats]:
+    """Mean and standard deviation of log radius and log length among the prior's exemplars, (2,) each."""
+    coefficients = prior.coefficients(prior.exemplars)
+    radius = np.log(np.exp(2 * prior.basis.log_radius(coefficients)).mean(axis=-1)) / 2
+    both = np.stack([radius, coefficients[:, -1]])
+    return both.mean(axis=1), both.std(axis=1)
 
 
 def straightened(cell: CellProblem, like: Point) -> Point | None:
@@ -143,13 +155,15 @@ def simple_start(
         places = np.pi * ((np.arange(phases) + 0.5) / phases - 0.5)
     area = float(np.exp(2 * prior.basis.log_radius(base)).mean()) / (1 + size**2 / 2)
     first = np.array([np.log(area) / 2, base[-1], np.arctanh(size), 0.0, count, float(not straight)])
-    spread = SPREAD.copy()
+    (mean_size, spread_size), mean = sizes(prior), first.copy()
+    mean[: len(mean_size)] = mean_size
+    spread = np.array([*spread_size, *SPREAD])
     if not count:
         spread[[SWELL, PHASE, COUNT]] = FIXED
     if straight:
         spread[BEND] = FIXED
-    mean = np.concatenate([first, like.parameters[rest]])
-    problem = SimpleProblem(cell, base, mean, np.concatenate([spread**-2, cell.precision[rest]]))
-    starts = np.repeat(mean[None], len(places), axis=0)
+    mean, first = (np.concatenate([shape, like.parameters[rest]]) for shape in (mean, first))
+    problem = SimpleProblem(cell, base, mean, np.concatenate([spread**-2.0, cell.precision[rest]]))
+    starts = np.repeat(first[None], len(places), axis=0)
     starts[:, PHASE] = places
     return problem, [point for point in problem.points(starts, like.rotation) if point is not None]
