@@ -47,7 +47,6 @@ class Effort:
     phases : places tried for the beads, for each number of them
     straight, bent : rounds in the coarse problem; without any, none are fitted
     full_steps, corrections : in the full problem, for each correction
-    refined : of those, refined with all parameters
     """
 
     phases: int
@@ -55,12 +54,11 @@ class Effort:
     bent: tuple[Round, ...]
     full_steps: int
     corrections: int
-    refined: int
 
 
-EFFORT = Effort(2, (Round(0, 6), Round(3, 3, 60.0), Round(4, 2, 20.0)), (), full_steps=10, corrections=1, refined=0)
+EFFORT = Effort(2, (Round(0, 6), Round(3, 3, 60.0), Round(4, 2, 20.0)), (), full_steps=10, corrections=1)
 LONG = (Round(8, 9), Round(12, 5, 20.0))
-THOROUGH = Effort(8, LONG, LONG, full_steps=20, corrections=2, refined=3)
+THOROUGH = Effort(8, LONG, LONG, full_steps=20, corrections=2)
 CORRECTED = 2  # that go on after a correction
 
 
@@ -82,16 +80,10 @@ class Simplification(Descents):
             yield from self._take(runs[0])
             return
         runs = yield from self._fitted(False, effort)
-        for run in runs[: effort.refined]:
+        for run in runs:
             yield from self._refined(run)
-        if not runs:
-            return
-        if self._preferred(runs[0]):
+        if runs and self._preferred(runs[0]):
             yield from self._take(runs[0])
-        elif not effort.refined:
-            problem, point = _cell_of(runs[0])
-            if objective(problem, self.target, point) < self.best_objective:
-                yield from self._refined(runs[0])
 
     def _fitted(self, straight: bool, effort: Effort) -> Generator[Iterate, None, list[Run]]:
         """Simple axons near the best point, fitted in the full problem, the best first; none where they are no match
