@@ -29,6 +29,7 @@ REACH = {
     "radius_mean": 0.8,
     "radius_min": 0.75,
     "radius_max": 0.75,
+    "length": 1.0,
     "bend": 1.4,
     "fan": 1.4,
     "tortuosity": 1.4,
