@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_remidi.physics import TetMesh, simulate
-from napari_remidi.physics.encoding.pgse import pgse_signal
+from napari_remidi.physics.encoding.pgse import Pulse, pgse_signal
 from napari_remidi.physics.encoding.pulses import pulse_blocks
 from napari_remidi.scan import Protocol, spread_directions
 from napari_remidi.shapes import Prior
@@ -20,6 +20,21 @@ VECTORS = spread_directions(12)
 @pytest.fixture(scope="module")
 def prior() -> Prior:
     return Prior.load("axon")
+
+
+def test_several_models_side_by_side_give_the_signals_of_each(prior, protocol) -> None:
+    device, count, cells = torch.device("cpu"), len(protocol), 3
+    blocks = pulse_blocks(protocol, device, torch.float64)
+    each = [pgse_signal(prior.models[index], blocks, 2.0, count=count, refine=4) for index in range(cells)]
+    stack, repeated = prior.models.stack(slice(0, cells)), [block.repeated(cells, count) for block in blocks]
+    together = pgse_signal(stack, repeated, 2.0, count=cells * count, refine=4).reshape(cells, count)
+    for index, signal in enumerate(each):  # the largest cell sets the steps of all: steps leave 5e-5
+        np.testing.assert_allclose(together[index], signal, atol=1e-4)
+        assert np.ptp(signal.numpy()) > 0.3
+    whole = Pulse(stack, repeated[0], 2.0, None)
+    parts = [part.signal(part.ends(16)) for part in whole.parts(1, len(repeated[0].directions) // 4)]
+    assert len(parts) > 2
+    np.testing.assert_allclose(torch.cat(parts), whole.signal(whole.ends(16)), atol=1e-6)
 
 
 def test_a_kept_model_gives_the_exemplar_s_signal(prior) -> None:
