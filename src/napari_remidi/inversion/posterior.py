@@ -11,7 +11,8 @@ Floats = NDArray[np.float64]
 # open ends it was not measured, and tissue's model error already counts as noise
 CURVED = {"closed": 2.6, "open": 1.0}
 
-LEAST = 1e-12  # of a scaled Hessian's eigenvalues: a turn about the axis of what is round is not determined
+TURNED = 0.3  # per rad², what is known of an angle before anything is measured: that it is less than a turn
+LEAST = 1e-12  # of a scaled Hessian's eigenvalues
 
 
 def posterior_covariance(hessian: Floats, precision: Floats, wider: float = 1.0) -> Floats:
@@ -20,14 +21,19 @@ def posterior_covariance(hessian: Floats, precision: Floats, wider: float = 1.0)
     Parameters
     ----------
     hessian : (P, P) JᵀJ/σ² + prior
-    precision : (P,) of the prior, which stays as it is
+    precision : (P,) of the prior, which stays as it is; zero for angles, which are known to `TURNED`
     """
     prior = np.diag(precision)
-    hessian = (hessian - prior) / wider**2 + prior
+    hessian = (hessian - prior) / wider**2 + np.diag(known(precision))
     scale = np.sqrt(np.maximum(np.diag(hessian), 1e-12))
     values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
     vectors = vectors / scale[:, None]
     return np.asarray((vectors / np.maximum(values, LEAST)) @ vectors.T)
+
+
+def known(precision: Floats) -> Floats:
+    """A prior's precision, (P,), angles included."""
+    return np.where(precision == 0, TURNED, precision)
 
 
 def vertex_sd(shape: Shape, rotation: Floats, covariance: Floats, boundary: NDArray[np.int64], turn: slice) -> Floats:

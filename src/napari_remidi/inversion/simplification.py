@@ -19,12 +19,12 @@ import numpy as np
 from napari_remidi.inversion.cell import CellProblem
 from napari_remidi.inversion.descents import QUIET, AnyProblem, Descents, Run
 from napari_remidi.inversion.levenberg_marquardt import Local, Point, descend, objective
+from napari_remidi.inversion.posterior import known
 from napari_remidi.inversion.simple import MOST_BEADS, SimpleProblem, simple_start, straightened
 from napari_remidi.inversion.solution import Iterate
 from napari_remidi.physics.devices import workers
 
 BENT = 800.0  # in units of χ² of the coarse problem, how much worse a shape may be without bends to try straight ones
-TURNED = 0.3  # per rad², what is known of an angle before anything is measured
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,9 @@ class Simplification(Descents):
 
     def _evidence(self, problem: AnyProblem | SimpleProblem, point: Point) -> float:
         """−2 log evidence up to a constant."""
-        known = problem.precision + np.where(problem.precision == 0, TURNED, 0)
-        hessian = Local.at(problem, self.target, point).hessian + np.diag(known - problem.precision)
-        spread = float(np.linalg.slogdet(hessian)[1] - np.log(known).sum())
+        prior = known(problem.precision)
+        hessian = Local.at(problem, self.target, point).hessian + np.diag(prior - problem.precision)
+        spread = float(np.linalg.slogdet(hessian)[1] - np.log(prior).sum())
         return objective(problem, self.target, point) + spread
 
     def _preferred(self, run: Run) -> bool:
