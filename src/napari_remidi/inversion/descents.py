@@ -9,6 +9,7 @@ what is left out: Richardson).
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,20 @@ class Run:
     def stop(self) -> str:
         """Why it ended."""
         return (self.last and self.last.stop) or "budget"
+
+    @classmethod
+    def of(
+        cls,
+        number: int,
+        stage: str,
+        problem: AnyProblem | SimpleProblem,
+        target: Target,
+        point: Point,
+        steps: int,
+    ) -> "Run":
+        """From a point, of so many steps at most."""
+        descent = descend(problem, target, point, steps)
+        return cls(number, stage, problem, target, descent, objective(problem, target, point))
 
     def advance(self) -> Step | None:
         """Take a step, or none where it has come to its end."""
@@ -131,14 +146,7 @@ class Descents:
     def run(self, stage: str, problem: "AnyProblem | SimpleProblem", target: Target, point: Point, steps: int) -> Run:
         """A start, numbered."""
         self.started += 1
-        return Run(
-            self.started,
-            stage,
-            problem,
-            target,
-            descend(problem, target, point, steps),
-            objective(problem, target, point),
-        )
+        return Run.of(self.started, stage, problem, target, point, steps)
 
     def walk(self, runs: "list[Run]", steps: int, each: Callable[..., Iterator[Any]]) -> Iterator[Iterate]:
         """Let runs advance together."""
@@ -198,6 +206,11 @@ class Descents:
             signal=rician_mean(step.point.signal, target.noise_sd) if target is self.target else None,
             chi2_per_dof=chi2,
         )
+
+
+def ranked(runs: list[Run]) -> list[Run]:
+    """The best first."""
+    return sorted(runs, key=attrgetter("objective"))
 
 
 def fine_enough(problem: AnyProblem, target: Target) -> AnyProblem:

@@ -9,11 +9,10 @@ Simple axons are fitted last (`simplification`).
 
 from collections.abc import Iterator
 from dataclasses import replace
-from operator import attrgetter
 
 import numpy as np
 
-from napari_remidi.inversion.descents import fine_enough
+from napari_remidi.inversion.descents import fine_enough, ranked
 from napari_remidi.inversion.levenberg_marquardt import Point
 from napari_remidi.inversion.simplification import Simplification
 from napari_remidi.inversion.solution import Iterate
@@ -37,8 +36,7 @@ class Search(Simplification):
         with workers(self.coarse.device) as each:
             for steps in ROUNDS:
                 yield from self.walk(runs, steps, each)
-                runs = sorted((run for run in runs if run.last is not None), key=attrgetter("objective"))
-                runs = runs[: max(REFINED, len(runs) // 2)]
+                runs = ranked(runs)[: max(REFINED, len(runs) // 2)]
         for run in runs[:REFINED]:
             assert run.last is not None
             start = self.problem.point(run.last.point.parameters, run.last.point.rotation)

@@ -126,9 +126,13 @@ class SimpleProblem:
 def sizes(prior: "Prior") -> tuple[Floats, Floats]:
     """Mean and standard deviation of log radius and log length among the prior's exemplars, (2,) each."""
     coefficients = prior.coefficients(prior.exemplars)
-    radius = np.log(np.exp(2 * prior.basis.log_radius(coefficients)).mean(axis=-1)) / 2
-    both = np.stack([radius, coefficients[:, -1]])
+    both = np.stack([_log_radius(prior, coefficients), coefficients[:, -1]])
     return both.mean(axis=1), both.std(axis=1)
+
+
+def _log_radius(prior: "Prior", coefficients: Floats) -> Floats:
+    """Of the mean area of sections, (..., C) -> (...)."""
+    return np.asarray(np.log(np.exp(2 * prior.basis.log_radius(coefficients)).mean(axis=-1)) / 2)
 
 
 def straightened(cell: CellProblem, like: Point) -> Point | None:
@@ -153,8 +157,8 @@ def simple_start(
     size, places = (SIZE, np.arange(phases) * 2 * np.pi / phases) if count else (0.0, np.zeros(1))
     if straight and count:
         places = np.pi * ((np.arange(phases) + 0.5) / phases - 0.5)
-    area = float(np.exp(2 * prior.basis.log_radius(base)).mean()) / (1 + size**2 / 2)
-    first = np.array([np.log(area) / 2, base[-1], np.arctanh(size), 0.0, count, float(not straight)])
+    radius = _log_radius(prior, base) - np.log1p(size**2 / 2) / 2
+    first = np.array([radius, base[-1], np.arctanh(size), 0.0, count, float(not straight)])
     (mean_size, spread_size), mean = sizes(prior), first.copy()
     mean[: len(mean_size)] = mean_size
     spread = np.array([*spread_size, *SPREAD])

@@ -12,13 +12,13 @@ of parameters that the signal determines, which does not count them on the other
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 
 import numpy as np
 
 from napari_remidi.inversion.cell import CellProblem
-from napari_remidi.inversion.descents import QUIET, AnyProblem, Descents, Run
-from napari_remidi.inversion.levenberg_marquardt import Local, Point, descend, objective
+from napari_remidi.inversion.descents import QUIET, AnyProblem, Descents, Run, ranked
+from napari_remidi.inversion.levenberg_marquardt import Local, Point, objective
 from napari_remidi.inversion.posterior import known
 from napari_remidi.inversion.simple import MOST_BEADS, SimpleProblem, simple_start, straightened
 from napari_remidi.inversion.solution import Iterate
@@ -90,8 +90,11 @@ class Simplification(Descents):
         for it.
         """
         assert self.best is not None
-        rounds, free = effort.straight if straight else effort.bent, self._coarse_misfit(self.best)
-        if not rounds or (straight and not self._nearly_straight(free)):
+        rounds = effort.straight if straight else effort.bent
+        if not rounds:
+            return []
+        free = self._coarse_misfit(self.best)
+        if straight and not self._nearly_straight(free):
             return []
         with workers(self.coarse.device) as each:
             begun = partial(self._start, self.best, effort.phases, straight)
@@ -100,12 +103,12 @@ class Simplification(Descents):
             runs = [self.run("simplifying", simple, rough, point, steps) for _, simple, point in starts]
             for each_round in rounds:
                 yield from self.walk(runs, each_round.steps, each)
-                runs = sorted(runs, key=attrgetter("objective"))[: each_round.kept]
+                runs = ranked(runs)[: each_round.kept]
                 runs = [run for run in runs if run.objective < free + each_round.behind]
             for _ in range(effort.corrections):
                 runs = [run for run in each(self._in_full, runs) if run is not None]
                 yield from self.walk(runs, effort.full_steps, each)
-                runs = _sorted(runs)[:CORRECTED]
+                runs = ranked(runs)[:CORRECTED]
         return runs
 
     def _take(self, run: Run) -> Iterator[Iterate]:
@@ -179,13 +182,7 @@ class Simplification(Descents):
             point = simple.point(last.parameters, last.rotation)
         if point is None:
             return None
-        steps = descend(simple, self.target, point, self.settings.iterations)
-        return Run(run.number, run.stage, simple, self.target, steps, objective(simple, self.target, point))
-
-
-def _sorted(runs: list[Run]) -> list[Run]:
-    """Those that have begun, the best first."""
-    return sorted((run for run in runs if run.last is not None), key=attrgetter("objective"))
+        return Run.of(run.number, run.stage, simple, self.target, point, self.settings.iterations)
 
 
 def _cell_of(run: Run) -> tuple[CellProblem, Point]:

@@ -154,7 +154,6 @@ def _averager(layers: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.tensor(_fit_between(layers).T, dtype=dtype, device=device)
 
 
-@lru_cache(maxsize=16)
 def _fit_between(layers: int) -> Floats:
     """Values at layers of the piecewise linear function nearest to one known `WITHIN` times as finely, (layers, fine).
 
