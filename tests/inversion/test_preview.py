@@ -208,7 +208,7 @@ def test_a_reconstruction_begins_with_the_preview(preview, protocol, prior, sign
     next(iterate for iterate in steps if iterate.stage == "starting")
     guesses = preview.run(signal, 0.01)
     kept = [guess for guess in guesses if preview.shape(guess) is not None]
-    points = inverter._candidates(signal, inverter._coarse, guesses)
+    points = [point for some in inverter._candidates(signal, inverter._coarse, guesses) for point in some]
     assert len(points) > len(kept) > 0
     for point, guess in zip(points, kept, strict=False):
         np.testing.assert_allclose(point.parameters[: prior.latent_dim], guess.latent)

@@ -36,17 +36,18 @@ class Corrected(ABC):
         """The same on the template's next finer mesh, without correction."""
         return type(self)(self.template.finer, self.protocol, self.settings, self.device)
 
-    def left_out(self, point: Point, levels: int = 1) -> NDArray[np.float64]:
-        """What the mesh leaves out of the signal at a point, (M,), from so many finer ones; what has been corrected
-        so far where these cannot be made.
+    def left_out(self, point: Point, levels: int = 1, little: float = 0.0) -> NDArray[np.float64]:
+        """What the mesh leaves out of the signal at a point, (M,), from so many finer ones at most: none after one that
+        leaves out less than `little`, a norm. What has been corrected so far where these cannot be made.
         """
         finer = self.finer.like(point)
         if finer is None:
             return np.zeros(len(point.signal)) + self.correction
         missing = finer.signal - (point.signal - self.correction)
-        if levels == 1:
-            return np.asarray(self.template.gain * missing)
-        return np.asarray(missing + self.finer.left_out(finer, levels - 1))
+        all_of_it = np.asarray(self.template.gain * missing)
+        if levels == 1 or np.linalg.norm(all_of_it) < little:
+            return all_of_it
+        return np.asarray(missing + self.finer.left_out(finer, levels - 1, little))
 
     def like(self, point: Point) -> Point | None:
         """A point of the same problem on another mesh, on this one."""

@@ -28,6 +28,7 @@ AnyProblem = CellProblem | TissueProblem
 COARSE_SD = 0.01  # of S/S0, what the coarse problem's model leaves unexplained, and what smooths its terrain
 CORRECTIONS = 3  # of one refinement at most
 NEGLIGIBLE = 1.0  # in units of χ², change of a correction or of the objective that moves no estimate beyond its error
+LITTLE = 1.7  # in units of the noise, a mesh's correction to which finer meshes add next to nothing: at most 0.6 of it
 OUT_OF_REACH = 10.0  # steps like its latest that a start is from the best one when it is given up
 UNLIKELY = 4.0  # standard deviations of χ² above which a fit does not explain the signal
 QUIET = 0.004  # of S0, noise so low that only the prior's own mesh can tell shapes apart
@@ -117,7 +118,7 @@ class Descents:
             levels = min(1 + correcting, problem.template.levels)
             if left < 1 or (correcting >= problem.template.levels and gained < NEGLIGIBLE):
                 break
-            correction = problem.left_out(point, levels)
+            correction = problem.left_out(point, levels, LITTLE * self.target.noise_sd)
             change = correction - problem.correction
             if last is not None and ((change / self.target.noise_sd) ** 2).sum() < NEGLIGIBLE:
                 break

@@ -26,7 +26,7 @@ from napari_remidi.inversion.starts import StartLibrary, best_starts, build_libr
 from napari_remidi.inversion.symmetry import symmetry_of
 from napari_remidi.inversion.template import Template
 from napari_remidi.inversion.tissue import TissueProblem
-from napari_remidi.physics.devices import choose_device, keep_freed_memory, memory_guard, one_thread
+from napari_remidi.physics.devices import choose_device, keep_freed_memory, memory_guard, one_thread, workers
 from napari_remidi.scan.normalisation import normalised_together
 from napari_remidi.scan.smooth import noise_of
 from napari_remidi.shapes.calibre import extension, measured_sections, section_radii
@@ -135,9 +135,8 @@ class Inverter:
         target = self._target(signal, self._problem.model_error)
         assert self._coarse is not None
         search = Search(self._coarse, self._coarse_rows, self._problem, target, self.settings)
-        candidates = self._candidates(signal, self._coarse, guesses)
-        for first in range(0, len(candidates), self.settings.starts):
-            yield from search.tournament(candidates[first : first + self.settings.starts])
+        for candidates in self._candidates(signal, self._coarse, guesses):
+            yield from search.tournament(candidates)
             if search.explained:
                 break
         if self.settings.noise_sd is None and search.best is not None:
@@ -156,7 +155,8 @@ class Inverter:
     @cached_property
     def _extensions(self) -> Floats:
         """Of the prior's members, (E,)."""
-        prior = self.prior
+        assert self._coarse is not None
+        prior = self._coarse.template.prior
         points = prior.decode_points(torch.as_tensor(prior.exemplars)).numpy()
         return extension(points, prior.tube, prior.ends)
 
@@ -169,24 +169,29 @@ class Inverter:
             else:
                 yield Iterate("preparing", "Simulating starting shapes", 0.25 * step)
 
-    def _candidates(self, signal: Floats, problem: AnyProblem, guesses: list[Guess]) -> list[Point]:
+    def _candidates(self, signal: Floats, problem: AnyProblem, guesses: list[Guess]) -> Iterator[list[Point]]:
+        """Points of the coarse problem, those of one tournament after the other's."""
         if isinstance(problem, TissueProblem):
             from napari_remidi.scan import principal_direction
 
             axis = principal_direction(signal, self.protocol)
-            return problem.starts(signal[self._coarse_rows], axis, self.settings.starts)
+            yield problem.starts(signal[self._coarse_rows], axis, self.settings.starts)
+            return
         assert self._library is not None
+        together = self.settings.starts
         first = [(guess.latent, guess.rotation) for guess in guesses]
-        others = max(TOURNAMENTS * self.settings.starts - len(first), 1)
+        others = max(TOURNAMENTS * together - len(first), 1)
         found = first + best_starts(self._library, signal, self.protocol, others)
-        points = []
-        for latent, rotation in found:
+
+        def point(start: tuple[Floats, Floats]) -> Point | None:
             parameters = problem.mean.copy()
-            parameters[problem.latent] = latent
-            point = problem.point(parameters, rotation)
-            if point is not None:
-                points.append(point)
-        return points
+            parameters[problem.latent] = start[0]
+            return problem.point(parameters, start[1])
+
+        for begin in range(0, len(found), together):
+            with workers(self.device) as each:
+                points = list(each(point, found[begin : begin + together]))
+            yield [one for one in points if one is not None]
 
     def _solution(self, search: Search, began: float) -> Solution:
         best = search.best

@@ -32,7 +32,9 @@ Floats = NDArray[np.float64]
 DIRECTIONS = 48  # on a half sphere, for the 45 coefficients of degree eight
 SHELLS = 6  # of a protocol that has more
 TENSOR_B = 2000.0  # s/mm², of the shell that the axis is taken from, or the one next to it
+MODES = 16  # that examples are simulated in: 2e-3 of S0 from all 24, and the same one comes closest
 TOGETHER = 8  # examples simulated
+PIECES = 8  # that orientations are tried in: each fits into a processor's cache
 LEAST_SIGNAL = 1e-3  # of S0: what is less counts as that in a logarithm
 EXPONENTS = np.array([(a, b, 8 - a - b) for a in range(9) for b in range(9 - a)])
 
@@ -71,7 +73,7 @@ def build_library(
     several = cache(lambda cells: [block.repeated(cells, len(body)) for block in blocks])
 
     def simulated(first: int) -> Floats:
-        models = prior.models.stack(slice(first, min(first + TOGETHER, count)))
+        models = prior.models.stack(slice(first, min(first + TOGETHER, count)), MODES)
         cells = len(models.decay)
         signal = pgse_signal(models, several(cells), settings.diffusivity, count=cells * len(body), rough=True)
         return np.asarray(signal.double().cpu()).reshape(cells, -1)
@@ -85,7 +87,9 @@ def build_library(
     at_nodes = np.array(signals).reshape(len(latents), len(shells), DIRECTIONS)
     frames = np.array([tensor_frame(signal, directions) for signal in at_nodes[:, 0]])
     fit = np.linalg.pinv(monomials(directions))
-    turned = [fit @ monomials(directions @ frame.T) @ fit for frame in frames]
+    turned = (
+        fit @ monomials((directions @ frames.transpose(0, 2, 1)).reshape(-1, 3)).reshape(count, DIRECTIONS, -1) @ fit
+    )
     polynomials = np.einsum("ekd,esd->ske", turned, at_nodes).astype(np.float32)
     yield StartLibrary(latents, frames, polynomials, tuple(shell.indices for shell in shells))
 
@@ -96,14 +100,21 @@ def best_starts(library: StartLibrary, signal: Floats, protocol: "Protocol", cou
     """
     weak = min(library.rows, key=lambda rows: abs(float(protocol.bvals[rows[0]]) - TENSOR_B))
     rotations = rotations_about(tensor_frame(signal[weak], protocol.bvecs[weak])[:, 2])
-    misfit = np.zeros((len(rotations), len(library.latents)))
-    turned, basis = np.zeros((0, 3)), np.zeros((0, len(EXPONENTS)), dtype=np.float32)
-    for polynomials, rows in zip(library.polynomials, library.rows, strict=True):
-        if not np.array_equal(turned, protocol.bvecs[rows]):  # shells often have the same directions
-            turned = protocol.bvecs[rows]
-            basis = monomials(np.einsum("rij,mi->rmj", rotations, turned).reshape(-1, 3)).astype(np.float32)
-        predicted = (basis @ polynomials).reshape(len(rotations), len(rows), -1)
-        misfit += ((predicted - signal[rows, None].astype(np.float32)) ** 2).sum(axis=1)
+
+    def misfit_of(some: Floats) -> Floats:
+        total = np.zeros((len(some), len(library.latents)))
+        turned, basis = np.zeros((0, 3)), np.zeros((0, len(EXPONENTS)), dtype=np.float32)
+        for polynomials, rows in zip(library.polynomials, library.rows, strict=True):
+            if not np.array_equal(turned, protocol.bvecs[rows]):  # shells often have the same directions
+                turned = protocol.bvecs[rows]
+                basis = monomials(np.einsum("rij,mi->rmj", some, turned).reshape(-1, 3)).astype(np.float32)
+            missed = (basis @ polynomials).reshape(len(some), len(rows), -1)
+            missed -= signal[rows, None]
+            total += np.square(missed, out=missed).sum(axis=1)
+        return total
+
+    with workers(torch.device("cpu")) as each:
+        misfit = np.concatenate(list(each(misfit_of, np.array_split(rotations, PIECES))))
     orientation = misfit.argmin(axis=0)
     order = np.argsort(misfit.min(axis=0))
     return [
@@ -124,8 +135,11 @@ def tensor_frame(signal: Floats, directions: Floats) -> Floats:
 
 def monomials(directions: Floats) -> Floats:
     """Homogeneous monomials of degree eight, (M, 45)."""
-    powers = directions[:, :, None] ** np.arange(9)
-    return powers[:, 0, EXPONENTS[:, 0]] * powers[:, 1, EXPONENTS[:, 1]] * powers[:, 2, EXPONENTS[:, 2]]
+    powers = np.ones((9, *directions.T.shape))
+    for power in range(1, 9):
+        powers[power] = powers[power - 1] * directions.T
+    x, y, z = (powers[EXPONENTS[:, axis], axis] for axis in range(3))
+    return (x * y * z).T
 
 
 def half_sphere(count: int) -> Floats:

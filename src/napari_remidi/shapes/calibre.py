@@ -18,13 +18,14 @@ def section_centres(points: Floats, tube: Tube) -> Floats:
     return points[..., :: len(tube.section), :]
 
 
-def section_radii(points: Floats, tube: Tube) -> Floats:
-    """Radius of the circle with a section's area, (..., layers) µm.
+def section_radii(points: Floats, tube: Tube, areas: Floats | None = None) -> Floats:
+    """Radius of the circle with a section's area, (..., layers) µm; `areas` are those of `section_areas` if known.
 
     The area is that of the rim seen along the axis: a slanted section is cut upright, so that π Σ r² ds is the volume.
     """
     across = directions(section_centres(points, tube))
-    return np.sqrt(np.abs(np.einsum("...sx,...sx->...s", section_areas(points, tube), across)) / np.pi)
+    areas = section_areas(points, tube) if areas is None else areas
+    return np.sqrt(np.abs(np.einsum("...sx,...sx->...s", areas, across)) / np.pi)
 
 
 def section_areas(points: Floats, tube: Tube) -> Floats:

@@ -43,18 +43,20 @@ class ExemplarModels:
 
     def __getitem__(self, index: int) -> ReducedModel:
         """The model of one exemplar, in the body's frame, without its modes."""
-        decay = torch.from_numpy(self.decay[index].astype(np.float64))
-        size = len(decay)
-        upper = np.zeros((3, size, size))
-        upper[:, *np.triu_indices(size)] = self.position[index]
-        position = torch.from_numpy(upper + upper.transpose(0, 2, 1) * (1 - np.eye(size)))
-        return ReducedModel(decay=decay, position=position, **_everywhere(size))
+        stack = self.stack(slice(index, index + 1))
+        return ReducedModel(decay=stack.decay[0], position=stack.position[0], **_everywhere(stack.decay.shape[1]))
 
-    def stack(self, which: slice) -> ModelStack:
-        """The models of some exemplars side by side."""
-        models = [self[index] for index in range(len(self))[which]]
-        decay, position = (torch.stack([getattr(model, name) for model in models]) for name in ("decay", "position"))
-        return ModelStack(decay=decay, position=position, **_everywhere(decay.shape[1]))
+    def stack(self, which: slice, modes: int | None = None) -> ModelStack:
+        """The models of some exemplars side by side, in all modes or the slowest of them."""
+        decay = self.decay[which].astype(np.float64)
+        count, size = decay.shape
+        position = np.zeros((count, 3, size, size))
+        rows, columns = np.triu_indices(size)
+        position[:, :, rows, columns] = position[:, :, columns, rows] = self.position[which]
+        decay, position = decay[:, :modes], position[:, :, :modes, :modes].copy()
+        return ModelStack(
+            decay=torch.from_numpy(decay), position=torch.from_numpy(position), **_everywhere(decay.shape[1])
+        )
 
     @classmethod
     def of(

@@ -64,8 +64,9 @@ def quantities(points: Floats, tube: Tube, ends: str = "closed") -> dict[str, Fl
     length = np.linalg.norm(np.diff(axis, axis=-2), axis=-1).sum(axis=-1)
     distance = np.linalg.norm(axis[..., -1, :] - axis[..., 0, :], axis=-1)
     tangents = directions(axis)
-    radii = section_radii(points, tube)[..., along]
-    count, amplitude = _beads(np.log(np.linalg.norm(section_areas(points, tube)[..., along, :], axis=-1)) / 2)
+    areas = section_areas(points, tube)
+    radii = section_radii(points, tube, areas)[..., along]
+    count, amplitude = _beads(np.log(np.linalg.norm(areas[..., along, :], axis=-1)) / 2)
     whole, wall = _faces(tube, ends)
     return {
         "radius_mean": radii.mean(axis=-1),
