@@ -15,6 +15,7 @@ from napari_remidi.inversion.template import Shape, Template
 from napari_remidi.physics.encoding.pgse import pgse_signal
 from napari_remidi.physics.encoding.pgse_jacobian import pgse_sensitivity
 from napari_remidi.physics.encoding.pulses import pulse_blocks
+from napari_remidi.physics.reduction.reduced import ReducedModel
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
@@ -58,9 +59,18 @@ class CellProblem(Corrected):
 
     def signal(self, point: Point, rotation: Floats) -> Floats:
         """Signal of the shape at a point, (M,), in another orientation."""
-        model, turn, count = self.shape_of(point).model, torch.as_tensor(rotation), len(self.protocol)
-        found = pgse_signal(model, self.blocks, self.diffusivity(point), turn, count, rough=self.rough)
-        return found.double().cpu().numpy() + self.correction
+        return self._signal(self.shape_of(point).model, point, rotation, self.rough) + self.correction
+
+    def signal_in(self, rougher: Template, point: Point) -> Floats:
+        """Signal at a point, (M,), with no more modes and time steps than another template has."""
+        if rougher.rough == self.rough:
+            return point.signal
+        return self._signal(self.shape_of(point).model.first(rougher.modes), point, point.rotation, rougher.rough)
+
+    def _signal(self, model: ReducedModel, point: Point, rotation: Floats, rough: bool) -> Floats:
+        turn, count = torch.as_tensor(rotation), len(self.protocol)
+        found = pgse_signal(model, self.blocks, self.diffusivity(point), turn, count, rough=rough)
+        return found.double().cpu().numpy()
 
     def moved(self, point: Point, step: Floats) -> Point | None:
         """The point after a step."""

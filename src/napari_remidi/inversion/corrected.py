@@ -44,7 +44,9 @@ class Corrected(ABC):
         if finer is None:
             return np.zeros(len(point.signal)) + self.correction
         missing = finer.signal - (point.signal - self.correction)
-        all_of_it = np.asarray(self.template.gain * missing)
+        # modes and time steps that the finer one has, too, are no matter of the mesh: no finer one would add to them
+        by_mesh = missing - (finer.signal - self.finer.signal_in(self.template, finer))
+        all_of_it = np.asarray(missing + (self.template.gain - 1) * by_mesh)
         if levels == 1 or np.linalg.norm(all_of_it) < little:
             return all_of_it
         return np.asarray(missing + self.finer.left_out(finer, levels - 1, little))
@@ -52,6 +54,10 @@ class Corrected(ABC):
     def like(self, point: Point) -> Point | None:
         """A point of the same problem on another mesh, on this one."""
         return self.point(point.parameters, point.rotation)
+
+    def signal_in(self, rougher: Template, point: Point) -> NDArray[np.float64]:
+        """Signal at a point, (M,), with no more modes and time steps than another template has."""
+        return point.signal
 
     @abstractmethod
     def point(self, parameters: NDArray[np.float64], rotation: NDArray[np.float64]) -> Point | None:
