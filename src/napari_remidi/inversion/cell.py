@@ -80,8 +80,10 @@ class CellProblem(Corrected):
         return self.point(parameters, turned(point.rotation, step[self.turn]))
 
     def jacobian(self, point: Point, velocities: torch.Tensor | None = None) -> Floats:
-        """Derivative of the signal, (M, P); instead of the latent's those of other moves of the nodes, (p, n, 3)."""
-        shape: Shape = point.shape
+        """Derivative of the signal, (M, P); instead of the latent's those of other moves of the nodes of the shape that
+        derivatives are taken on, (p, n, 3).
+        """
+        shape = self.shape_of(point).sloped
         turn, diffusivity = torch.as_tensor(point.rotation), self.diffusivity(point)
         tangents = shape.tangents if velocities is None else shape.tangents_of(velocities)
         change = pgse_sensitivity(

@@ -7,7 +7,7 @@ of linear elements falls with the square of the spacing, so four thirds of the d
 what is left out: Richardson).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
@@ -29,6 +29,7 @@ COARSE_SD = 0.01  # of S/S0, what the coarse problem's model leaves unexplained,
 CORRECTIONS = 3  # of one refinement at most
 NEGLIGIBLE = 1.0  # in units of χ², change of a correction or of the objective that moves no estimate beyond its error
 LITTLE = 3.0  # in units of the noise, a mesh's correction to which finer meshes add less than the noise's own unit
+FINISHED = 0.3  # in units of χ², what a simple axon's step must promise to be taken: it has few, well known parameters
 OUT_OF_REACH = 10.0  # steps like its latest that a start is from the best one when it is given up
 UNLIKELY = 4.0  # standard deviations of χ² above which a fit does not explain the signal
 QUIET = 0.004  # of S0, noise so low that only the prior's own mesh can tell shapes apart
@@ -37,7 +38,7 @@ STEPS = 4  # of a start, about, for the share done
 
 @dataclass(eq=False)
 class Run:
-    """A start that descends a step at a time."""
+    """A start that descends a step at a time; `gained` is what the latest step that led down did."""
 
     number: int
     stage: str
@@ -46,6 +47,7 @@ class Run:
     steps: Iterator[Step]
     begun: float
     last: Step | None = None
+    gained: float = np.inf
 
     @property
     def objective(self) -> float:
@@ -66,15 +68,18 @@ class Run:
         target: Target,
         point: Point,
         steps: int,
+        enough: float = CONVERGED,
     ) -> "Run":
-        """From a point, of so many steps at most."""
-        descent = descend(problem, target, point, steps)
+        """From a point, of so many steps at most, and none that promises to gain less than enough."""
+        descent = descend(problem, target, point, steps, enough)
         return cls(number, stage, problem, target, descent, objective(problem, target, point))
 
     def advance(self) -> Step | None:
         """Take a step, or none where it has come to its end."""
-        step = next(self.steps, None)
+        step, before = next(self.steps, None), self.objective
         self.last = step or self.last
+        if step and step.accepted:
+            self.gained = before - step.objective
         return step
 
 
@@ -144,17 +149,37 @@ class Descents:
         noise_sd = float(np.hypot(self.target.noise_sd, COARSE_SD))
         return Target(self.target.signal[self.rows], noise_sd, normalised_together(self.coarse.protocol))
 
-    def run(self, stage: str, problem: "AnyProblem | SimpleProblem", target: Target, point: Point, steps: int) -> Run:
+    def run(
+        self,
+        stage: str,
+        problem: "AnyProblem | SimpleProblem",
+        target: Target,
+        point: Point,
+        steps: int,
+        enough: float = CONVERGED,
+    ) -> Run:
         """A start, numbered."""
         self.started += 1
-        return Run.of(self.started, stage, problem, target, point, steps)
+        return Run.of(self.started, stage, problem, target, point, steps, enough)
 
-    def walk(self, runs: "list[Run]", steps: int, each: Callable[..., Iterator[Any]]) -> Iterator[Iterate]:
-        """Let runs advance together."""
+    def walk(
+        self, runs: "list[Run]", steps: int, each: Callable[..., Iterator[Any]]
+    ) -> Generator[Iterate, None, list[Run]]:
+        """Let runs advance together; returns them, the best first."""
         for _ in range(steps):
             for run, step in zip(runs, each(Run.advance, runs), strict=True):
                 if step is not None:
                     yield self.iterate(run.stage, step, run.number, run.problem, run.target)
+        return sorted(runs, key=attrgetter("objective"))
+
+    def race(
+        self, runs: "list[Run]", steps: int, each: Callable[..., Iterator[Any]]
+    ) -> Generator[Iterate, None, list[Run]]:
+        """The same, but those that cannot overtake the best one at their latest pace drop out."""
+        for _ in range(steps):
+            runs = yield from self.walk(runs, 1, each)
+            runs = [run for run in runs if run.objective - runs[0].objective <= OUT_OF_REACH * run.gained]
+        return runs
 
     @property
     def explained(self) -> bool:
@@ -207,11 +232,6 @@ class Descents:
             signal=rician_mean(step.point.signal, target.noise_sd) if target is self.target else None,
             chi2_per_dof=chi2,
         )
-
-
-def ranked(runs: list[Run]) -> list[Run]:
-    """The best first."""
-    return sorted(runs, key=attrgetter("objective"))
 
 
 def fine_enough(problem: AnyProblem, target: Target) -> AnyProblem:

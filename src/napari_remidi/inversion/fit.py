@@ -178,10 +178,11 @@ def _structure(
     weighted, sd = ~protocol.is_b0, rician_sd(predicted, target.noise_sd) / target.noise_sd
     residual = np.where(weighted, local.residual[: len(sd)] / sd, 0)
     jacobian = np.where(weighted[:, None], local.jacobian[: len(sd)] / sd[:, None], 0)
-    smooth, rank = smooth_part(residual, protocol)
+    both, rank = smooth_part(np.column_stack([residual, jacobian]), protocol)
+    smooth, smooth_jacobian = both[:, 0], both[:, 1:]
     covariance = np.linalg.inv(local.hessian)
     hat = covariance @ jacobian.T @ jacobian  # (P, P), with the trace of H
-    hat_smooth = covariance @ jacobian.T @ smooth_part(jacobian, protocol)[0]
+    hat_smooth = covariance @ jacobian.T @ smooth_jacobian
     pulls, pulls_all = (part @ (np.eye(len(hat)) - hat) for part in (hat_smooth, hat))
     pull, pull_rest = float(np.trace(pulls)), float(np.trace(pulls_all - pulls))
     of_noise = rank - float(np.trace(hat_smooth)) - pull

@@ -123,7 +123,7 @@ class Inverter:
             kind = CellProblem if self.settings.model == "axon" else TissueProblem
             if self.prior.ends == "closed":
                 template = Template.working(self.prior, self.settings.modes)
-                coarse = replace(template, beyond=None)
+                coarse = template.slopes or template
             else:
                 template = Template.of(self.prior, self.settings.modes)
                 coarse = Template.of(self.prior, *COARSE_OPEN)

@@ -96,11 +96,11 @@ def with_intervals(
         whatever moves a straight, smooth axon adds bends, beads and length.) `sd` is the samples', times the same.
         None where the posterior is so wide that nearly every draw folds.
     """
-    coarser = prior.on(prior.tube.coarser())  # a spread needs no fine mesh, and takes a third of the time
-    mean = prior.tube.interpolated(points, coarser.tube).astype(np.float64)
-    samples, _ = posterior_samples(coarser, latent, covariance, seed=seed, mean=mean)
-    values, middle = quantities(points, prior.tube, prior.ends), quantities(mean, coarser.tube, prior.ends)
-    drawn = quantities(samples, coarser.tube, prior.ends) if len(samples) >= FEWEST else {}
+    coarse = prior.coarse  # a spread needs no fine mesh: it is within 6 %, that of the beads' amplitude 12 %
+    mean = prior.tube.interpolated(points, coarse.tube).astype(np.float64)
+    samples, _ = posterior_samples(coarse, latent, covariance, seed=seed, mean=mean)
+    values, middle = quantities(points, prior.tube, prior.ends), quantities(mean, coarse.tube, prior.ends)
+    drawn = quantities(samples, coarse.tube, prior.ends) if len(samples) >= FEWEST else {}
     found = {}
     for name, unit in UNITS.items():
         value, sd, low, high = float(values[name]), None, None, None

@@ -12,14 +12,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from napari_remidi.inversion.descents import fine_enough, ranked
+from napari_remidi.inversion.descents import fine_enough
 from napari_remidi.inversion.levenberg_marquardt import Point
 from napari_remidi.inversion.simplification import Simplification
 from napari_remidi.inversion.solution import Iterate
 from napari_remidi.physics.devices import workers
 
 NOISE_OFF = 1.3  # times too much or too little noise assumed, above which the best fit is refined with the better value
-ROUNDS = (2, 4)  # steps that starts take before the worse half of them is dropped
+TOGETHER, ON = 2, 4  # steps in the coarse problem that all starts take, and those that go on after these
+ENOUGH = 3.0  # in units of χ² of the coarse problem, what a step there must promise to be worth its time
 REFINED = 2  # starts that go on to the full problem
 
 
@@ -32,12 +33,11 @@ class Search(Simplification):
         Where the winner does not explain the signal, simple axons are tried, and then the next ones.
         """
         rough = self.rough
-        runs = [self.run("starting", self.coarse, rough, point, sum(ROUNDS)) for point in candidates]
+        runs = [self.run("starting", self.coarse, rough, point, TOGETHER + ON, ENOUGH) for point in candidates]
         with workers(self.coarse.device) as each:
-            for steps in ROUNDS:
-                yield from self.walk(runs, steps, each)
-                runs = ranked(runs)[: max(REFINED, len(runs) // 2)]
-        for run in runs[:REFINED]:
+            runs = yield from self.walk(runs, TOGETHER, each)
+            runs = yield from self.race(runs[:REFINED], ON, each)
+        for run in runs:
             assert run.last is not None
             start = self.problem.point(run.last.point.parameters, run.last.point.rotation)
             if start is not None:

@@ -111,7 +111,7 @@ class SimpleProblem:
     def jacobian(self, point: Point) -> Floats:
         """Derivative of the signal, (M, P)."""
         steps = NUDGE * np.eye(len(point.parameters))[:SHAPE]
-        prior = self.cell.template.prior
+        prior = self.shape_of(point).sloped.template.prior
         either = self.coefficients(np.concatenate([point.parameters + steps, point.parameters - steps]))
         ahead, behind = prior.basis.sections(torch.as_tensor(either), prior.tube.layers).split(len(steps))
         moves = placed((ahead - behind) / (2 * NUDGE), prior.tube)  # nodes are linear in sections

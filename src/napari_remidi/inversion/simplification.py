@@ -15,15 +15,17 @@ from functools import partial
 from operator import itemgetter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_remidi.inversion.cell import CellProblem
-from napari_remidi.inversion.descents import QUIET, AnyProblem, Descents, Run, ranked
+from napari_remidi.inversion.descents import FINISHED, QUIET, AnyProblem, Descents, Run
 from napari_remidi.inversion.levenberg_marquardt import Local, Point, objective
 from napari_remidi.inversion.posterior import known
 from napari_remidi.inversion.simple import MOST_BEADS, SimpleProblem, simple_start, straightened
 from napari_remidi.inversion.solution import Iterate
 from napari_remidi.physics.devices import workers
 
+Floats = NDArray[np.float64]
 BENT = 800.0  # in units of χ² of the coarse problem, how much worse a shape may be without bends to try straight ones
 
 
@@ -100,15 +102,16 @@ class Simplification(Descents):
             begun = partial(self._start, self.best, effort.phases, straight)
             starts = [start for start in each(begun, range(MOST_BEADS + 1)) if start]
             starts, rough, steps = sorted(starts, key=itemgetter(0)), self.rough, sum(r.steps for r in rounds)
-            runs = [self.run("simplifying", simple, rough, point, steps) for _, simple, point in starts]
+            runs = [self.run("simplifying", simple, rough, point, steps, FINISHED) for _, simple, point in starts]
             for each_round in rounds:
-                yield from self.walk(runs, each_round.steps, each)
-                runs = ranked(runs)[: each_round.kept]
-                runs = [run for run in runs if run.objective < free + each_round.behind]
+                runs = yield from self.walk(runs, each_round.steps, each)
+                runs = [run for run in runs[: each_round.kept] if run.objective < free + each_round.behind]
+            if not runs:
+                return []
+            beyond = self._beyond()
             for _ in range(effort.corrections):
-                runs = [run for run in each(self._in_full, runs) if run is not None]
-                yield from self.walk(runs, effort.full_steps, each)
-                runs = ranked(runs)[:CORRECTED]
+                runs = [run for run in each(partial(self._in_full, beyond), runs) if run is not None]
+                runs = (yield from self.race(runs, effort.full_steps, each))[:CORRECTED]
         return runs
 
     def _take(self, run: Run) -> Iterator[Iterate]:
@@ -169,8 +172,18 @@ class Simplification(Descents):
         found = [(objective(simple, rough, point), simple, point) for point in points]
         return min(found, key=itemgetter(0), default=None)
 
-    def _in_full(self, run: Run) -> Run | None:
-        """A simple axon's descent, to go on in the full problem, corrected where it stands."""
+    def _beyond(self) -> Floats:
+        """What meshes finer than the next one add to the best point's correction, (M,).
+
+        They add nearly the same to a simple axon's, and the finest one takes half a second a shape.
+        """
+        assert self.best is not None
+        if self.problem.template.levels == 1:
+            return np.zeros(len(self.target.signal))
+        return self.problem.correction - self.problem.left_out(self.best, 1)
+
+    def _in_full(self, beyond: Floats, run: Run) -> Run | None:
+        """A simple axon's descent, to go on in the full problem, corrected where it stands; see `_beyond`."""
         assert isinstance(run.problem, SimpleProblem)
         assert isinstance(self.problem, CellProblem)
         assert run.last is not None
@@ -178,11 +191,11 @@ class Simplification(Descents):
         simple = run.problem.on(cell)
         point = simple.point(last.parameters, last.rotation)
         if point is not None:
-            simple = simple.on(cell.corrected(cell.left_out(point.shape, cell.template.levels)))
+            simple = simple.on(cell.corrected(cell.left_out(point.shape, 1) + beyond))
             point = simple.point(last.parameters, last.rotation)
         if point is None:
             return None
-        return Run.of(run.number, run.stage, simple, self.target, point, self.settings.iterations)
+        return Run.of(run.number, run.stage, simple, self.target, point, self.settings.iterations, FINISHED)
 
 
 def _cell_of(run: Run) -> tuple[CellProblem, Point]:

@@ -2,10 +2,10 @@
 orientations.
 
 Every example's signal is needed in any orientation. On one shell it is a smooth, even function on the sphere, so a
-homogeneous polynomial of degree eight (the span of the even spherical harmonics up to eight) holds it, and turning
-the cell is evaluating that polynomial in turned directions: one matrix product for all examples. All are held in the
-frame of their own diffusion tensor, because that is what the measured one can be laid on: an axon bent to a U
-diffuses farthest across the line between its ends.
+homogeneous polynomial of degree six (the span of the even spherical harmonics up to six) tells it well enough from
+others, and turning the cell is evaluating that polynomial in turned directions: one matrix product for all examples.
+All are held in the frame of their own diffusion tensor, because that is what the measured one can be laid on: an axon
+bent to a U diffuses farthest across the line between its ends.
 """
 
 from collections.abc import Iterator
@@ -29,14 +29,15 @@ if TYPE_CHECKING:
     from napari_remidi.shapes import Prior
 
 Floats = NDArray[np.float64]
-DIRECTIONS = 48  # on a half sphere, for the 45 coefficients of degree eight
-SHELLS = 6  # of a protocol that has more
+DEGREE = 6
+DIRECTIONS = 32  # on a half sphere, for its 28 coefficients
+SHELLS = 4  # of a protocol that has more: starts are as good as with degree 8, 48 directions and 6 shells
 TENSOR_B = 2000.0  # s/mm², of the shell that the axis is taken from, or the one next to it
 MODES = 16  # that examples are simulated in: 2e-3 of S0 from all 24, and the same one comes closest
 TOGETHER = 8  # examples simulated
 PIECES = 8  # that orientations are tried in: each fits into a processor's cache
 LEAST_SIGNAL = 1e-3  # of S0: what is less counts as that in a logarithm
-EXPONENTS = np.array([(a, b, 8 - a - b) for a in range(9) for b in range(9 - a)])
+EXPONENTS = np.array([(a, b, DEGREE - a - b) for a in range(DEGREE + 1) for b in range(DEGREE + 1 - a)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ class StartLibrary:
     ----------
     latents : (E, d)
     frames : (E, 3, 3) from the tensor's frame, its principal direction +z, to the body's
-    polynomials : (shells, 45, E), in the tensor's frame
+    polynomials : (shells, 28, E), in the tensor's frame
     rows : for each shell, the protocol's measurements that belong to it
     """
 
@@ -134,9 +135,9 @@ def tensor_frame(signal: Floats, directions: Floats) -> Floats:
 
 
 def monomials(directions: Floats) -> Floats:
-    """Homogeneous monomials of degree eight, (M, 45)."""
-    powers = np.ones((9, *directions.T.shape))
-    for power in range(1, 9):
+    """Homogeneous monomials of degree six, (M, 28)."""
+    powers = np.ones((DEGREE + 1, *directions.T.shape))
+    for power in range(1, DEGREE + 1):
         powers[power] = powers[power - 1] * directions.T
     x, y, z = (powers[EXPONENTS[:, axis], axis] for axis in range(3))
     return (x * y * z).T

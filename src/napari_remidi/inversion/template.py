@@ -31,6 +31,7 @@ MODES = {"closed": 60, "open": 100}
 HALVED_MODES = {"closed": 40, "open": 100}  # within 2e-5 of S0 of 60, in half the time
 SLOPE_MODES = {"closed": 32, "open": 100}  # of derivatives: 32 are within 0.5 % of 60, in a third of the time
 WORKING_BASIS = 60  # columns
+COARSE = 24, 40  # modes, columns of the basis: more change nothing on so coarse a mesh
 RICHARDSON = 4 / 3  # the error of linear elements falls with the square of the spacing
 COARSER_GAIN = 1.7  # measured, 1.66 to 1.79: rings and layers are coarsened by different amounts
 BEYOND = 1e-6  # share of N(0, I) that lies farther out than any latent may: the decoder knows no shape there
@@ -57,6 +58,7 @@ class Template:
     beyond : of the same shapes on the prior's own mesh, where this one is coarser
     rough : whether its signals are off by so much that what propagates them may be, too
     gain : times the difference of a finer mesh's signal that a mesh leaves out
+    slopes : of the same shapes on a coarser mesh, that derivatives are taken on, where not on this one
     """
 
     prior: "Prior"
@@ -68,6 +70,7 @@ class Template:
     beyond: "Template | None" = None
     rough: bool = False
     gain: float = RICHARDSON
+    slopes: "Template | None" = None
 
     @classmethod
     def of(cls, prior: "Prior", modes: int | None = None, basis_size: int | None = None) -> "Template":
@@ -84,9 +87,16 @@ class Template:
 
     @classmethod
     def working(cls, prior: "Prior", modes: int | None = None) -> "Template":
-        """On a coarser mesh, with the modes that derivatives are taken in: for all but the last digit of a signal."""
+        """On a coarser mesh, for all but the last digit of a signal."""
+        slopes = cls.coarse(prior)
         rough = cls.of(prior.on(prior.tube.coarser()), SLOPE_MODES[prior.ends], WORKING_BASIS)
-        return replace(rough, beyond=cls.of(prior, modes), rough=True, gain=COARSER_GAIN)
+        beyond = replace(cls.of(prior, modes), slopes=slopes)
+        return replace(rough, beyond=beyond, rough=True, gain=COARSER_GAIN, slopes=slopes)
+
+    @classmethod
+    def coarse(cls, prior: "Prior") -> "Template":
+        """For starts and derivatives: within 1 % of both, in a third of the time."""
+        return replace(cls.of(prior.coarse, *COARSE), rough=True)
 
     @cached_property
     def finer(self) -> "Template":
@@ -149,6 +159,12 @@ class Shape:
         entries = template.topology.entries(self.points)
         decay, modes = modes_near_basis(template.topology, template.layers, entries, template.basis, template.modes)
         return reduced_model(template.topology, entries, decay, modes, template.density)
+
+    @lazy
+    def sloped(self) -> "Shape":
+        """The same on the mesh that derivatives are taken on; this one where there is none, or it would fold."""
+        slopes = self.template.slopes
+        return (slopes and slopes.like(self)) or self
 
     @lazy
     def slow(self) -> ReducedModel:
