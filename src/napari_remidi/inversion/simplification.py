@@ -80,6 +80,8 @@ class Simplification(Descents):
         runs = yield from self._fitted(True, effort)
         if runs and self._likelier(runs[0]):
             yield from self._take(runs[0])
+            if not self.explained:
+                yield from self._refined(runs[0])
             return
         runs = yield from self._fitted(False, effort)
         for run in runs:
