@@ -42,3 +42,28 @@ def test_a_correction_counts_as_part_of_the_signal_and_not_as_missing(working: C
     assert point is not None
     assert np.allclose(point.signal, plain.signal + missing, atol=1e-9)
     assert np.allclose(corrected.left_out(point), missing, atol=1e-6)
+
+
+def test_a_finer_mesh_with_the_modes_of_a_rougher_one_tells_what_is_the_meshs(working: CellProblem) -> None:
+    parameters = np.zeros(working.template.prior.latent_dim + 3)
+    rough, fine = working.point(parameters, np.eye(3)), working.finer.point(parameters, np.eye(3))
+    assert rough is not None
+    assert fine is not None
+    assert working.signal_in(working.template, rough) is rough.signal
+    by_modes = fine.signal - working.finer.signal_in(working.template, fine)
+    assert 0 < np.abs(by_modes).max() < 2e-3
+    by_mesh = fine.signal - rough.signal - by_modes
+    expected = fine.signal - rough.signal + (working.template.gain - 1) * by_mesh
+    assert np.allclose(working.left_out(rough), expected, atol=1e-9)
+
+
+def test_derivatives_on_a_coarse_mesh_are_those_of_the_priors_own(working: CellProblem) -> None:
+    latent = 0.7 * np.random.default_rng(3).standard_normal(working.template.prior.latent_dim)
+    parameters = np.concatenate([latent, np.zeros(3)])
+    exact = CellProblem(Template.of(Prior.load("axon")), working.protocol, Settings(noise_sd=0.02), torch.device("cpu"))
+    jacobians = []
+    for problem in (working, exact):
+        point = problem.point(parameters, np.eye(3))
+        assert point is not None
+        jacobians.append(problem.jacobian(point))
+    assert np.linalg.norm(jacobians[0] - jacobians[1]) < 0.015 * np.linalg.norm(jacobians[1])

@@ -43,7 +43,8 @@ SYSTEMATIC = 5e-4  # of S/S0: what template and reduced model are off by
 LEAST_FREEDOM = 5  # degrees of freedom that an estimate of the noise needs
 FEWEST_MEMBERS = 50  # of a prior, that a distribution needs
 LEAST_WIDTH = 0.05  # of log extension, that members are smoothed by
-UNEXPLAINED = 1e-3  # p-value below which a signal is not one of the model, and above which it is not more than noise
+UNEXPLAINED = 0.01  # p-value below which a signal is not one of the model, and above which it is not more than noise
+UNLIKE = 1e-3  # the same of the shape, whose distribution is known from a few hundred members: the stoutest has 0.007
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,9 @@ def goodness_of_fit(
     "p_value" : of the test that failed, else the least, times the number of tests made (Bonferroni); the third is not
         one of them, for it asks for a p-value that is small
     "explained", "failed" : whether no test fails, and which one does. What needs no other to make sense comes first:
-        "size" or "structure", the worse one where its "p_value" is below 0.001; "information" where "p_constant" is
-        not; "shape". "explained" is None where the shape alone can be tested, and passes
+        "size" or "structure", the worse one where its "p_value" is below 0.01; "information" where "p_constant" is
+        not; "shape" where its "p_value" is below 0.001. "explained" is None where the shape alone can be tested, and
+        passes
     """
     weighted = ~protocol.is_b0
     size = _size(local, predicted, target, weighted, noise, model_error)
@@ -129,7 +131,7 @@ def _outcome(p_values: dict[str, float | None], p_constant: float) -> dict[str, 
         failed = worst
     elif residual and p_constant >= UNEXPLAINED:
         failed = "information"
-    elif corrected.get("shape", 1.0) < UNEXPLAINED:
+    elif corrected.get("shape", 1.0) < UNLIKE:
         failed = worst = "shape"
     else:
         failed, worst = None, min(made, key=lambda name: made[name], default="shape")
