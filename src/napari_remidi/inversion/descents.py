@@ -29,7 +29,6 @@ COARSE_SD = 0.01  # of S/S0, what the coarse problem's model leaves unexplained,
 CORRECTIONS = 3  # of one refinement at most
 NEGLIGIBLE = 1.0  # in units of χ², change of a correction or of the objective that moves no estimate beyond its error
 LITTLE = 3.0  # in units of the noise, a mesh's correction to which finer meshes add less than the noise's own unit
-FINISHED = 0.3  # in units of χ², what a simple axon's step must promise to be taken: it has few, well known parameters
 OUT_OF_REACH = 10.0  # steps like its latest that a start is from the best one when it is given up
 UNLIKELY = 4.0  # standard deviations of χ² above which a fit does not explain the signal
 QUIET = 0.004  # of S0, noise so low that only the prior's own mesh can tell shapes apart

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_remidi.inversion.cell import CellProblem
-from napari_remidi.inversion.descents import FINISHED, QUIET, AnyProblem, Descents, Run
+from napari_remidi.inversion.descents import QUIET, AnyProblem, Descents, Run
 from napari_remidi.inversion.levenberg_marquardt import Local, Point, objective
 from napari_remidi.inversion.posterior import known
 from napari_remidi.inversion.simple import MOST_BEADS, SimpleProblem, simple_start, straightened
@@ -26,6 +26,7 @@ from napari_remidi.inversion.solution import Iterate
 from napari_remidi.physics.devices import workers
 
 Floats = NDArray[np.float64]
+FINISHED = 0.3  # in units of χ², what a step must promise to be taken: it has few, well known parameters
 BENT = 800.0  # in units of χ² of the coarse problem, how much worse a shape may be without bends to try straight ones
 
 
