@@ -16,8 +16,7 @@ class Settings:
     ----------
     prior : name of a shipped shape prior, or the path of one
     model : "axon", the signal is one cell's; "voxel", it is a tissue's: axons dispersed about one direction, the
-    space around
-        them (axially symmetric tensor) and free water
+        space around them (axially symmetric tensor) and free water
     diffusivity : µm²/ms, inside the axon; the fixed value, or where the fit starts
     fit_diffusivity : whether it is fitted; None: fitted for model "voxel" only
     free_diffusivity : µm²/ms, of the free water compartment
