@@ -121,7 +121,7 @@ def main() -> int:
     rows = statistics(lines, arguments.noise, found)
     asked = asked_of_all(rows)
     if COST in arguments.only:
-        asked += paper_cost.rows(prior, arguments.seed, arguments.device)
+        asked += paper_cost.rows(prior, arguments.seed, arguments.device, arguments.signals)
     machine = f"{arguments.device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     text = f"{machine}. {CONDITIONS}\n\n{tables(rows)}"
     if arguments.json:

@@ -1,5 +1,7 @@
 """What a working mesh leaves out of a signal is found from finer ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -67,3 +69,21 @@ def test_derivatives_on_a_coarse_mesh_are_those_of_the_priors_own(working: CellP
         assert point is not None
         jacobians.append(problem.jacobian(point))
     assert np.linalg.norm(jacobians[0] - jacobians[1]) < 0.015 * np.linalg.norm(jacobians[1])
+
+
+def test_derivatives_are_taken_once_where_one_descent_ends_and_the_next_begins(
+    working: CellProblem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = []
+    linearised = CellProblem.linearised
+    monkeypatch.setattr(CellProblem, "linearised", lambda self, at: taken.append(at) or linearised(self, at))
+    parameters = np.zeros(working.template.prior.latent_dim + 3)
+    here, there = (working.point(parameters, turn) for turn in (np.eye(3), np.diag([1.0, -1.0, -1.0])))
+    assert here is not None
+    assert there is not None
+    first = working.jacobian(here)
+    corrected = working.corrected(np.full(len(here.signal), 0.01))
+    assert corrected.jacobian(replace(here, signal=here.signal + 0.01)) is first
+    assert taken == [here]
+    assert not np.allclose(corrected.jacobian(there), first)
+    assert np.allclose(working.jacobian(here), first)

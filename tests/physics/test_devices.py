@@ -2,11 +2,12 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 import torch
 
-from napari_remidi.physics.devices import CORES, one_thread, workers
+from napari_remidi.physics.devices import CORES, at_once, one_thread, workers
 from napari_remidi.physics.lazy import lazy
 
 CPU = torch.device("cpu")
@@ -22,6 +23,16 @@ def test_results_come_in_the_order_of_their_pieces() -> None:
 
     with workers(CPU) as each:
         assert list(each(squared, range(20))) == [x * x for x in range(20)]
+
+
+def test_calls_are_made_at_once_and_return_in_their_order() -> None:
+    met = threading.Barrier(min(CORES, 2), timeout=30)
+
+    def after_all(value: int) -> int:
+        met.wait()
+        return value
+
+    assert at_once(CPU, *(partial(after_all, value) for value in range(min(CORES, 2)))) == [0, 1][:CORES]
 
 
 def test_a_failure_is_raised_and_what_has_not_begun_is_dropped() -> None:

@@ -79,7 +79,7 @@ class CellProblem(Corrected):
         parameters[self.turn] = 0
         return self.point(parameters, turned(point.rotation, step[self.turn]))
 
-    def jacobian(self, point: Point, velocities: torch.Tensor | None = None) -> Floats:
+    def linearised(self, point: Point, velocities: torch.Tensor | None = None) -> Floats:
         """Derivative of the signal, (M, P); instead of the latent's those of other moves of the nodes of the shape that
         derivatives are taken on, (p, n, 3).
         """

@@ -16,11 +16,14 @@ from napari_remidi.inversion.template import Template
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
 
+PLACE = ("parameters", "rotation", "shape")  # of a point, what its derivatives depend on
+
 
 class Corrected(ABC):
     """A problem on a template; `correction`, (M,) or none, is added to every predicted signal."""
 
     correction: NDArray[np.float64] | float = 0.0
+    _latest: tuple[Point, NDArray[np.float64]] | None = None
 
     def __init__(self, template: Template, protocol: "Protocol", settings: Settings, device: torch.device) -> None:
         self.template, self.protocol, self.settings, self.device = template, protocol, settings, device
@@ -58,6 +61,19 @@ class Corrected(ABC):
     def signal_in(self, rougher: Template, point: Point) -> NDArray[np.float64]:
         """Signal at a point, (M,), with no more modes and time steps than another template has."""
         return point.signal
+
+    def jacobian(self, point: Point) -> NDArray[np.float64]:
+        """Derivative of the signal, (M, P). That of the latest point is kept: often one descent ends where the next
+        begins, with another correction, which has no part in it.
+        """
+        latest = self._latest
+        if latest is None or any(getattr(latest[0], name) is not getattr(point, name) for name in PLACE):
+            latest = self._latest = point, self.linearised(point)
+        return latest[1]
+
+    @abstractmethod
+    def linearised(self, point: Point) -> NDArray[np.float64]:
+        """The derivative, found anew."""
 
     @abstractmethod
     def point(self, parameters: NDArray[np.float64], rotation: NDArray[np.float64]) -> Point | None:

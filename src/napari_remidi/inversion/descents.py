@@ -9,6 +9,7 @@ what is left out: Richardson).
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -22,14 +23,16 @@ from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.simple import SimpleProblem
 from napari_remidi.inversion.solution import Iterate
 from napari_remidi.inversion.tissue import TissueProblem
+from napari_remidi.physics.devices import at_once
 from napari_remidi.scan.normalisation import normalised_together
 
 AnyProblem = CellProblem | TissueProblem
 COARSE_SD = 0.01  # of S/S0, what the coarse problem's model leaves unexplained, and what smooths its terrain
 CORRECTIONS = 3  # of one refinement at most
 NEGLIGIBLE = 1.0  # in units of χ², change of a correction or of the objective that moves no estimate beyond its error
-LITTLE = 3.0  # in units of the noise, a mesh's correction to which finer meshes add less than the noise's own unit
+LITTLE = 8.0  # in units of the noise, a mesh's correction to which finer meshes add no more than 1.5 such units
 OUT_OF_REACH = 10.0  # steps like its latest that a start is from the best one when it is given up
+FAR = 3.0  # the same of a start that descends to a minimum well known
 UNLIKELY = 4.0  # standard deviations of χ² above which a fit does not explain the signal
 QUIET = 0.004  # of S0, noise so low that only the prior's own mesh can tell shapes apart
 STEPS = 4  # of a start, about, for the share done
@@ -122,7 +125,11 @@ class Descents:
             levels = min(1 + correcting, problem.template.levels)
             if left < 1 or (correcting >= problem.template.levels and gained < NEGLIGIBLE):
                 break
-            correction = problem.left_out(point, levels, LITTLE * self.target.noise_sd)
+            if last is not None and (np.square(problem.correction / self.target.noise_sd)).sum() < NEGLIGIBLE:
+                break
+            left_out = partial(problem.left_out, point, levels, LITTLE * self.target.noise_sd)
+            # the derivatives, which the descent begins with, do not depend on it
+            correction, _ = at_once(problem.device, left_out, partial(problem.jacobian, point))
             change = correction - problem.correction
             if last is not None and ((change / self.target.noise_sd) ** 2).sum() < NEGLIGIBLE:
                 break
@@ -172,12 +179,19 @@ class Descents:
         return sorted(runs, key=attrgetter("objective"))
 
     def race(
-        self, runs: "list[Run]", steps: int, each: Callable[..., Iterator[Any]]
+        self, runs: "list[Run]", steps: int, each: Callable[..., Iterator[Any]], goal: float = np.inf
     ) -> Generator[Iterate, None, list[Run]]:
-        """The same, but those that cannot overtake the best one at their latest pace drop out."""
+        """The same, but those that cannot overtake the best one at their latest pace drop out, and those that are far
+        from a goal, an objective.
+        """
         for _ in range(steps):
             runs = yield from self.walk(runs, 1, each)
-            runs = [run for run in runs if run.objective - runs[0].objective <= OUT_OF_REACH * run.gained]
+            runs = [
+                run
+                for run in runs
+                if run.objective - runs[0].objective <= OUT_OF_REACH * run.gained
+                and run.objective - goal <= FAR * run.gained
+            ]
         return runs
 
     @property

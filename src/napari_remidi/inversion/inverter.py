@@ -3,11 +3,10 @@
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from functools import cached_property
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from napari_remidi.errors import InputError, PriorError
@@ -26,7 +25,7 @@ from napari_remidi.inversion.starts import StartLibrary, best_starts, build_libr
 from napari_remidi.inversion.symmetry import symmetry_of
 from napari_remidi.inversion.template import Template
 from napari_remidi.inversion.tissue import TissueProblem
-from napari_remidi.physics.devices import choose_device, keep_freed_memory, memory_guard, one_thread, workers
+from napari_remidi.physics.devices import at_once, choose_device, keep_freed_memory, memory_guard, one_thread, workers
 from napari_remidi.scan.normalisation import normalised_together
 from napari_remidi.scan.smooth import noise_of
 from napari_remidi.shapes.calibre import extension, measured_sections, section_radii
@@ -152,14 +151,6 @@ class Inverter:
         degrees = max(int((~self.protocol.is_b0).sum()) - len(best.parameters), 1)
         return target.noise_sd * float(np.sqrt((target.residual(best.signal) ** 2).sum() / degrees))
 
-    @cached_property
-    def _extensions(self) -> Floats:
-        """Of the prior's members, (E,)."""
-        assert self._coarse is not None
-        prior = self._coarse.template.prior
-        points = prior.decode_points(torch.as_tensor(prior.exemplars)).numpy()
-        return extension(points, prior.tube, prior.ends)
-
     def _prepare(self) -> Iterator[Iterate]:
         if self._library is not None:
             return
@@ -216,13 +207,17 @@ class Inverter:
         faces = np.asarray(self.prior.boundary)
         body = shape.points.cpu().numpy()
         noise = Noise.known(self.settings.noise_sd, target.signal, self.protocol)
-        spread = vertex_sd(shape, best.rotation, covariance, faces, problem.turn)
-        variance = ((target.signal - target.signal.mean()) ** 2).sum()
-        quantities = with_intervals(self.prior, body, latent, covariance)
         extent = float(extension(body, self.prior.tube, self.prior.ends))
-        fit = goodness_of_fit(
-            local, best.signal, target, self.protocol, noise, problem.model_error, extent, self._extensions
-        )
+        spread, quantities, fit = at_once(
+            self.device,
+            partial(vertex_sd, shape, best.rotation, covariance, faces, problem.turn),
+            partial(with_intervals, self.prior, body, latent, covariance),
+            partial(
+                goodness_of_fit, local, best.signal, target, self.protocol, noise, problem.model_error, extent,
+                self.prior.extensions,
+            ),
+        )  # fmt: skip
+        variance = ((target.signal - target.signal.mean()) ** 2).sum()
         symmetry = symmetry_of(problem, target, best, float(spread[np.unique(faces)].mean()))
         return Solution(
             points=body @ best.rotation.T,

@@ -115,7 +115,7 @@ class SimpleProblem:
         either = self.coefficients(np.concatenate([point.parameters + steps, point.parameters - steps]))
         ahead, behind = prior.basis.sections(torch.as_tensor(either), prior.tube.layers).split(len(steps))
         moves = placed((ahead - behind) / (2 * NUDGE), prior.tube)  # nodes are linear in sections
-        return self.cell.jacobian(point.shape, moves.float())
+        return self.cell.linearised(point.shape, moves.float())
 
     def _point(self, parameters: Floats, latent: Floats, coefficients: Floats, rotation: Floats) -> Point | None:
         cell = self.cell.point(np.concatenate([latent, parameters[SHAPE:]]), rotation, coefficients)

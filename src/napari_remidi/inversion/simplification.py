@@ -26,8 +26,8 @@ from napari_remidi.inversion.solution import Iterate
 from napari_remidi.physics.devices import workers
 
 Floats = NDArray[np.float64]
-FINISHED = 0.3  # in units of χ², what a step must promise to be taken: it has few, well known parameters
 BENT = 800.0  # in units of χ² of the coarse problem, how much worse a shape may be without bends to try straight ones
+FINISHED = 0.3  # in units of χ², what a step must promise to be taken: it has few, well known parameters
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Effort:
     phases : places tried for the beads, for each number of them
     straight, bent : rounds in the coarse problem; without any, none are fitted
     full_steps, corrections : in the full problem, for each correction
+    behind : the free shape, in units of χ², that a simple axon may be in the full problem, or within reach of being
     """
 
     phases: int
@@ -57,9 +58,11 @@ class Effort:
     bent: tuple[Round, ...]
     full_steps: int
     corrections: int
+    behind: float = np.inf
 
 
-EFFORT = Effort(2, (Round(0, 6), Round(3, 3, 60.0), Round(4, 2, 20.0)), (), full_steps=10, corrections=1)
+# of those preferred in the end, every other was 10 behind after three steps, 4 after seven, and 26 in the full problem
+EFFORT = Effort(2, (Round(0, 6), Round(3, 3, 20.0), Round(4, 2, 8.0)), (), 10, 1, behind=50.0)
 LONG = (Round(8, 9), Round(12, 5, 20.0))
 THOROUGH = Effort(8, LONG, LONG, full_steps=20, corrections=2)
 CORRECTED = 2  # that go on after a correction
@@ -114,7 +117,8 @@ class Simplification(Descents):
             beyond = self._beyond()
             for _ in range(effort.corrections):
                 runs = [run for run in each(partial(self._in_full, beyond), runs) if run is not None]
-                runs = (yield from self.race(runs, effort.full_steps, each))[:CORRECTED]
+                goal = self.best_objective + effort.behind
+                runs = (yield from self.race(runs, effort.full_steps, each, goal))[:CORRECTED]
         return runs
 
     def _take(self, run: Run) -> Iterator[Iterate]:

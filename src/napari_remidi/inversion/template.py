@@ -5,7 +5,7 @@ thousand small products than to do it.
 """
 
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +34,7 @@ WORKING_BASIS = 60  # columns
 COARSE = 24, 40  # modes, columns of the basis: more change nothing on so coarse a mesh
 RICHARDSON = 4 / 3  # the error of linear elements falls with the square of the spacing
 COARSER_GAIN = 1.7  # measured, 1.66 to 1.79: rings and layers are coarsened by different amounts
+KEPT = 4  # templates, for more than one protocol
 BEYOND = 1e-6  # share of N(0, I) that lies farther out than any latent may: the decoder knows no shape there
 
 
@@ -86,6 +87,7 @@ class Template:
         return cls(prior, topology, Layers.of(topology, len(prior.tube.section)), basis, density, count)
 
     @classmethod
+    @lru_cache(maxsize=KEPT)
     def working(cls, prior: "Prior", modes: int | None = None) -> "Template":
         """On a coarser mesh, for all but the last digit of a signal."""
         slopes = cls.coarse(prior)
@@ -94,6 +96,7 @@ class Template:
         return replace(rough, beyond=beyond, rough=True, gain=COARSER_GAIN, slopes=slopes)
 
     @classmethod
+    @lru_cache(maxsize=KEPT)
     def coarse(cls, prior: "Prior") -> "Template":
         """For starts and derivatives: within 1 % of both, in a third of the time."""
         return replace(cls.of(prior.coarse, *COARSE), rough=True)

@@ -88,7 +88,7 @@ class TissueProblem(Corrected):
         parameters[self.turn] = 0
         return self.point(parameters, turned(point.rotation, step[self.turn]))
 
-    def jacobian(self, point: Point) -> Floats:
+    def linearised(self, point: Point) -> Floats:
         """Derivative of the signal, (M, P)."""
         shape: Shape = point.shape[0]
         harmonics: Floats = point.shape[1]

@@ -97,6 +97,12 @@ def workers(device: torch.device) -> Iterator[Callable[..., Iterator[Any]]]:
         pool.shutdown(cancel_futures=True)
 
 
+def at_once(device: torch.device, *calls: Callable[[], Any]) -> list[Any]:
+    """What several calls return, made side by side by `workers`."""
+    with workers(device) as each:
+        return list(each(lambda call: call(), calls))
+
+
 def _out_of_memory(device: torch.device, what: str) -> OutOfMemory:
     remedy = "use fewer modes or measurements" if device.type == "cpu" else "choose device 'cpu' or use fewer modes"
     return OutOfMemory(f"{device} ran out of memory while {what}: {remedy}")

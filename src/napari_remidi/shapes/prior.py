@@ -21,6 +21,7 @@ from napari_remidi.errors import PriorError
 from napari_remidi.files import write_whole
 from napari_remidi.physics import TetMesh
 from napari_remidi.shapes.autoencoder import SpectralAutoEncoder
+from napari_remidi.shapes.calibre import extension
 from napari_remidi.shapes.exemplars import ExemplarModels
 from napari_remidi.shapes.fitting import fitted_fields
 from napari_remidi.shapes.quality import folded
@@ -170,6 +171,12 @@ class Prior:
     def coarse(self) -> "Prior":
         """The same shapes on a mesh of an eighth of the nodes, for what needs no finer one."""
         return self.on(self.tube.coarser().coarser())
+
+    @cached_property
+    def extensions(self) -> Floats:
+        """Of its exemplars, (E,), see `calibre.extension`."""
+        prior = self.coarse if self.ends == "closed" else self  # with open ends the middle half is another on it
+        return extension(prior.decode_points(torch.as_tensor(self.exemplars)).numpy(), prior.tube, self.ends)
 
     def moved(self, latent: ArrayLike, step: ArrayLike) -> Floats:
         """A latent, (d,), after a step of first order: along the curve that is straight before it is made Gaussian.
