@@ -103,9 +103,12 @@ def test_from_click_to_surfaces_in_both_views_the_microscope_between_the_scan_an
 
 def test_both_views_show_the_axon_bright_and_whole(window, qtbot):
     viewer, widget = window
+    scale_bar = widget.microscope.model.canvas.overlays.scale_bar
+    assert not scale_bar.visible
     click_voxel(viewer, widget.form.scan.value, VOXEL)
     click(widget.readout.reconstruct)
     wait_for(qtbot, widget, Phase.DONE)
+    assert scale_bar.visible
     qtbot.wait(300)
     widget.microscope.layer("truth").visible = False
     shot = widget.microscope.view.screenshot(flash=False)[..., :3].astype(int)

@@ -75,6 +75,7 @@ class Microscope:
             layer = Layer.create(*made)
             layer.metadata = layer.metadata | {"shows": key}
             self.model.layers.append(layer)
+            self.model.canvas.overlays.scale_bar.visible = True
 
     def layer(self, key: str) -> Any:
         """The layer drawn under a key, or None."""
@@ -94,9 +95,10 @@ class Microscope:
         text.text, text.position, text.color, text.font_size, text.visible = LEGEND, "top_left", _PALE, 9, True
 
     def clear(self) -> None:
-        """Remove every surface and the legend."""
+        """Remove every surface, the legend and the scale bar."""
         self._shown.clear()
-        self.model.canvas.overlays.text.visible = False
+        overlays = self.model.canvas.overlays
+        overlays.text.visible = overlays.scale_bar.visible = False
         self.model.layers.clear()
 
     def close(self) -> None:
@@ -147,5 +149,4 @@ def turn_to_broad_side(viewer: Any, surface: Any) -> None:
 def _empty_model() -> ViewerModel:
     model = ViewerModel(title=NAME, ndisplay=3)
     model.scene.camera.orientation = ORIENTATION
-    model.canvas.overlays.scale_bar.visible = True
     return model
