@@ -8,6 +8,7 @@ from napari_remidi.inversion.samples import REACH, posterior_samples, with_inter
 from napari_remidi.physics import TetMesh
 from napari_remidi.physics.mesh import signed_volumes
 from napari_remidi.shapes import Prior
+from napari_remidi.shapes.families import closed_axon
 from napari_remidi.shapes.quantities import UNITS, quantities
 
 
@@ -72,6 +73,20 @@ def test_samples_spread_as_the_vertices_do(prior, latent) -> None:
     expected = 0.2 * np.sqrt((moves**2).sum(axis=0))
     # 200 draws know an sd to 5 %, and a mean over all nodes is no better: they move together
     assert points.std(axis=0).mean() == pytest.approx(expected.mean(), rel=0.15)
+
+
+def test_an_interval_reaches_no_beads_where_a_tenth_of_the_draws_has_none(prior) -> None:
+    """On the coarse mesh of the draws a swelling is not quite as large as on the axon's own."""
+    drawn = closed_axon(np.random.default_rng(5), "straight", radius=1.2, length=14.0)
+    drawn.fields[2] += 0.15 * np.exp(-(((np.linspace(0, 1, drawn.fields.shape[1]) - 0.43) / 0.1) ** 2))
+    latent = prior.encode_coefficients(prior.basis.coefficients(drawn.fields, np.log(drawn.length)))
+    points, tube = prior.nodes(latent), prior.coarse.tube
+    value = quantities(points, prior.tube)["bead_amplitude"]
+    assert 0 < quantities(prior.tube.interpolated(points, tube), tube)["bead_amplitude"] < value
+    found = with_intervals(prior, points, latent, covariance_of(prior, 0.3))["bead_amplitude"]
+    assert (found["value"], found["low"]) == (value, 0.0)
+    certain = with_intervals(prior, points, latent, covariance_of(prior, 0.01))["bead_amplitude"]
+    assert 0 < certain["low"] < value < certain["high"]
 
 
 def test_intervals_are_those_of_a_first_order_model_where_the_posterior_is_narrow(prior, latent) -> None:

@@ -108,6 +108,9 @@ def with_intervals(
             factor = REACH.get(name, 1.0) if prior.ends == "closed" else 1.0
             sd = factor * float(drawn[name].std())
             reach = factor * float(np.quantile(np.abs(drawn[name] - middle[name]), INTERVAL))
-            low, high = max(value - reach, LEAST.get(name, 0.0)), value + reach
+            least = LEAST.get(name, 0.0)
+            # draws without a bead have an amplitude of zero: the coarse mesh's value, not the fine one's, away from it
+            low = least if middle[name] - reach <= least else max(value - reach, least)
+            high = value + reach
         found[name] = {"value": value, "sd": sd, "low": low, "high": high, "unit": unit}
     return found
