@@ -78,7 +78,7 @@ def test_samples_spread_as_the_vertices_do(prior, latent) -> None:
 def test_an_interval_reaches_no_beads_where_a_tenth_of_the_draws_has_none(prior) -> None:
     """On the coarse mesh of the draws a swelling is not quite as large as on the axon's own."""
     drawn = closed_axon(np.random.default_rng(5), "straight", radius=1.2, length=14.0)
-    drawn.fields[2] += 0.15 * np.exp(-(((np.linspace(0, 1, drawn.fields.shape[1]) - 0.43) / 0.1) ** 2))
+    drawn.fields[2] += 0.15 * np.exp(-(((np.linspace(0, 1, drawn.fields.shape[1]) - 0.55) / 0.08) ** 2))
     latent = prior.encode_coefficients(prior.basis.coefficients(drawn.fields, np.log(drawn.length)))
     points, tube = prior.nodes(latent), prior.coarse.tube
     value = quantities(points, prior.tube)["bead_amplitude"]
