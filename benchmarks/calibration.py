@@ -6,8 +6,9 @@
 Axons are drawn from the closed families with seeds that no training has, simulated on other, finer meshes with the
 paper's protocol, given Rician noise, and reconstructed with their orientation unknown. Counted is how often the truth
 lies within the 90 % intervals: of the quantities, and of the surface, the share of its nodes whose distance to the true
-surface is at most 1.645 of their standard deviations. The others are half of one axon's signal and half of another's,
-spheres, and random numbers: counted is how often they are flagged. The exit status is 1 if a row fails.
+surface is at most 1.645 of their standard deviations. The others are half of one axon's signal and half of another's
+that crosses it at 20° or more, spheres, and random numbers: counted is how often they are flagged. The exit status is 1
+if a row fails.
 """
 
 import argparse

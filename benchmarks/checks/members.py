@@ -5,6 +5,7 @@ half the spacing; the signal is extrapolated to no spacing.
 """
 
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from napari_remidi.shapes.tube import Tube
 Floats = NDArray[np.float64]
 TUBE = Tube(rings=2, layers=85, sectors=12)
 MODES = 100
+LEAST_ANGLE = 20.0  # degrees, between axons that cross
 BALL_RADIUS = (1.0, 5.0)  # µm
 BALL_NODES = 2057
 
@@ -49,6 +51,12 @@ class Member:
         coefficients = FINE_BASIS.coefficients(self.axon.fields, np.log(self.axon.length))
         return FINE_BASIS.vertices(torch.as_tensor(coefficients), tube).numpy() @ self.rotation.T
 
+    @property
+    def axis(self) -> Floats:
+        """In which it is longest, (3,)."""
+        points = self.points(TUBE)
+        return np.asarray(np.linalg.svd(points - points.mean(axis=0), full_matrices=False)[2][0])
+
     def mesh(self, tube: Tube) -> TetMesh:
         return TetMesh(self.points(tube), tube.tetrahedra)
 
@@ -63,7 +71,19 @@ class Member:
 
 def crossing(protocol: Protocol, diffusivity: float, seed: list[int]) -> Floats:
     """Half the signal of one axon, half that of another."""
-    return np.asarray(sum(Member.drawn([*seed, i]).signal(protocol, diffusivity) for i in range(2)) / 2)
+    return np.asarray(sum(member.signal(protocol, diffusivity) for member in pair(seed)) / 2)
+
+
+def pair(seed: list[int]) -> tuple[Member, Member]:
+    """Two axons that cross; of two that run side by side the signal is often that of one."""
+    first = Member.drawn([*seed, 0])
+    others = (Member.drawn([*seed, 1 + attempt]) for attempt in count())
+    return first, next(other for other in others if angle_between(first, other) >= LEAST_ANGLE)
+
+
+def angle_between(one: Member, other: Member) -> float:
+    """Of the axons' long axes, degrees, 0 to 90."""
+    return float(np.rad2deg(np.arccos(min(1.0, abs(one.axis @ other.axis)))))
 
 
 def ball(protocol: Protocol, diffusivity: float, seed: list[int]) -> Floats:
