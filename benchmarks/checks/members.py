@@ -51,12 +51,6 @@ class Member:
         coefficients = FINE_BASIS.coefficients(self.axon.fields, np.log(self.axon.length))
         return FINE_BASIS.vertices(torch.as_tensor(coefficients), tube).numpy() @ self.rotation.T
 
-    @property
-    def axis(self) -> Floats:
-        """In which it is longest, (3,)."""
-        points = self.points(TUBE)
-        return np.asarray(np.linalg.svd(points - points.mean(axis=0), full_matrices=False)[2][0])
-
     def mesh(self, tube: Tube) -> TetMesh:
         return TetMesh(self.points(tube), tube.tetrahedra)
 
@@ -82,8 +76,8 @@ def pair(seed: list[int]) -> tuple[Member, Member]:
 
 
 def angle_between(one: Member, other: Member) -> float:
-    """Of the axons' long axes, degrees, 0 to 90."""
-    return float(np.rad2deg(np.arccos(min(1.0, abs(one.axis @ other.axis)))))
+    """Of the lines from end to end, the bodies' z axes, degrees, 0 to 90."""
+    return float(np.rad2deg(np.arccos(min(1.0, abs(one.rotation[:, 2] @ other.rotation[:, 2])))))
 
 
 def ball(protocol: Protocol, diffusivity: float, seed: list[int]) -> Floats:

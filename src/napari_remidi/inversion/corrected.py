@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from copy import copy
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -16,14 +16,12 @@ from napari_remidi.inversion.template import Template
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
 
-PLACE = ("parameters", "rotation", "shape")  # of a point, what its derivatives depend on
-
 
 class Corrected(ABC):
     """A problem on a template; `correction`, (M,) or none, is added to every predicted signal."""
 
     correction: NDArray[np.float64] | float = 0.0
-    _latest: tuple[Point, NDArray[np.float64]] | None = None
+    _latest: tuple[Any, NDArray[np.float64]] | None = None
 
     def __init__(self, template: Template, protocol: "Protocol", settings: Settings, device: torch.device) -> None:
         self.template, self.protocol, self.settings, self.device = template, protocol, settings, device
@@ -64,11 +62,11 @@ class Corrected(ABC):
 
     def jacobian(self, point: Point) -> NDArray[np.float64]:
         """Derivative of the signal, (M, P). That of the latest point is kept: often one descent ends where the next
-        begins, with another correction, which has no part in it.
+        begins, with another correction, which has no part in it. (A point has its `shape` to itself.)
         """
         latest = self._latest
-        if latest is None or any(getattr(latest[0], name) is not getattr(point, name) for name in PLACE):
-            latest = self._latest = point, self.linearised(point)
+        if latest is None or latest[0] is not point.shape:
+            latest = self._latest = point.shape, self.linearised(point)
         return latest[1]
 
     @abstractmethod

@@ -96,7 +96,6 @@ class Template:
         return replace(rough, beyond=beyond, rough=True, gain=COARSER_GAIN, slopes=slopes)
 
     @classmethod
-    @lru_cache(maxsize=KEPT)
     def coarse(cls, prior: "Prior") -> "Template":
         """For starts and derivatives: within 1 % of both, in a third of the time."""
         return replace(cls.of(prior.coarse, *COARSE), rough=True)
