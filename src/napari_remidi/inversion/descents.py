@@ -155,6 +155,11 @@ class Descents:
         noise_sd = float(np.hypot(self.target.noise_sd, COARSE_SD))
         return Target(self.target.signal[self.rows], noise_sd, normalised_together(self.coarse.protocol))
 
+    def numbered(self) -> int:
+        """The number of the next start."""
+        self.started += 1
+        return self.started
+
     def run(
         self,
         stage: str,
@@ -165,8 +170,7 @@ class Descents:
         enough: float = CONVERGED,
     ) -> Run:
         """A start, numbered."""
-        self.started += 1
-        return Run.of(self.started, stage, problem, target, point, steps, enough)
+        return Run.of(self.numbered(), stage, problem, target, point, steps, enough)
 
     def walk(
         self, runs: "list[Run]", steps: int, each: Callable[..., Iterator[Any]]

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 MOST_BEADS = 8
 SIZE = 0.35  # of beads at first, share of the radius
+LEAST_SIZE = 0.05  # of beads that are worth counting
+QUARTERS = np.arange(-1, 3) * np.pi / 2  # phases to begin with near a pattern that is nearly right
 RADIUS, LENGTH, SWELL, PHASE, COUNT, BEND = range(6)
 SHAPE, TURN = 6, slice(6, 9)
 # of the parameters about where they start: artanh of the beads' size, their phase (rad) and number, and the share kept
@@ -107,6 +109,22 @@ class SimpleProblem:
         if not 0 <= parameters[COUNT] <= MOST_BEADS + 1:
             return None
         return self.point(parameters, turned(point.rotation, step[TURN]))
+
+    def nearby(self, point: Point) -> list[tuple["SimpleProblem", Point]]:
+        """Problems of the whole numbers of beads next to a point's, and where they begin, without a signal: as at the
+        point, but for the beads' places. None for an even calibre.
+        """
+        count, found = point.parameters[COUNT], []
+        if np.tanh(abs(point.parameters[SWELL])) < LEAST_SIZE:
+            return []
+        for beads in sorted({int(np.floor(count)), int(np.ceil(count))} - {0}):
+            mean = self.mean.copy()
+            mean[COUNT] = beads
+            for phase in QUARTERS:
+                parameters = point.parameters.copy()
+                parameters[[COUNT, PHASE]] = beads, phase
+                found.append((replace(self, mean=mean), replace(point, parameters=parameters, signal=np.empty(0))))
+        return found
 
     def jacobian(self, point: Point) -> Floats:
         """Derivative of the signal, (M, P)."""

@@ -9,10 +9,11 @@ Bends that are kept are many numbers that nobody has counted. There Akaike's cri
 of parameters that the signal determines, which does not count them on the other side either.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from operator import itemgetter
+from operator import attrgetter, itemgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from napari_remidi.inversion.solution import Iterate
 from napari_remidi.physics.devices import workers
 
 Floats = NDArray[np.float64]
+STAGE = "simplifying"
 BENT = 800.0  # in units of χ² of the coarse problem, how much worse a shape may be without bends to try straight ones
 FINISHED = 0.3  # in units of χ², what a step must promise to be taken: it has few, well known parameters
 
@@ -51,6 +53,7 @@ class Effort:
     straight, bent : rounds in the coarse problem; without any, none are fitted
     full_steps, corrections : in the full problem, for each correction
     behind : the free shape, in units of χ², that a simple axon may be in the full problem, or within reach of being
+    nearby : rounds in the full problem of patterns like the best one, every one corrected before each round
     """
 
     phases: int
@@ -59,6 +62,7 @@ class Effort:
     full_steps: int
     corrections: int
     behind: float = np.inf
+    nearby: tuple[Round, ...] = ()
 
 
 # the one preferred in the end was never farther behind: 400 after a step, 32 after two, 11 after three, 4 after seven;
@@ -66,7 +70,8 @@ class Effort:
 ROUNDS = (Round(0, 6), Round(1, 4), Round(1, 3, 60.0), Round(1, 3, 20.0), Round(4, 2, 8.0))
 EFFORT = Effort(2, ROUNDS, (), full_steps=10, corrections=1, behind=50.0)
 LONG = (Round(8, 9), Round(12, 5, 20.0))
-THOROUGH = Effort(8, LONG, LONG, full_steps=20, corrections=2)
+NEARBY = (Round(3, 3), Round(4, 2), Round(8, 1))
+THOROUGH = Effort(8, LONG, LONG, full_steps=20, corrections=2, nearby=NEARBY)
 CORRECTED = 2  # that go on after a correction
 
 
@@ -110,7 +115,7 @@ class Simplification(Descents):
             begun = partial(self._start, self.best, effort.phases, straight)
             starts = [start for start in each(begun, range(MOST_BEADS + 1)) if start]
             starts, rough, steps = sorted(starts, key=itemgetter(0)), self.rough, sum(r.steps for r in rounds)
-            runs = [self.run("simplifying", simple, rough, point, steps, FINISHED) for _, simple, point in starts]
+            runs = [self.run(STAGE, simple, rough, point, steps, FINISHED) for _, simple, point in starts]
             for each_round in rounds:
                 runs = yield from self.walk(runs, each_round.steps, each)
                 runs = [run for run in runs[: each_round.kept] if run.objective < free + each_round.behind]
@@ -118,9 +123,28 @@ class Simplification(Descents):
                 return []
             beyond = self._beyond()
             for _ in range(effort.corrections):
-                runs = [run for run in each(partial(self._in_full, beyond), runs) if run is not None]
+                runs = [run for run in each(partial(self._in_full, beyond), map(_place, runs)) if run is not None]
                 goal = self.best_objective + effort.behind
                 runs = (yield from self.race(runs, effort.full_steps, each, goal))[:CORRECTED]
+            if runs and effort.nearby:
+                runs += yield from self._nearby(runs[0], effort.nearby, beyond, each)
+        return sorted(runs, key=attrgetter("objective"))
+
+    def _nearby(
+        self, run: Run, rounds: tuple[Round, ...], beyond: Floats, each: Callable[..., Iterator[Any]]
+    ) -> Generator[Iterate, None, list[Run]]:
+        """Patterns of about as many beads as a simple axon has, fitted in the full problem.
+
+        What the mesh leaves out depends on the pattern, so a wrong one that was corrected early wins over the right one
+        that was not.
+        """
+        _, problem, point = _place(run)
+        places = [(self.numbered(), *place) for place in problem.nearby(point)]
+        runs: list[Run] = []
+        for each_round in rounds:
+            runs = [run for run in each(partial(self._in_full, beyond), places) if run is not None]
+            runs = (yield from self.walk(runs, each_round.steps, each))[: each_round.kept]
+            places = [_place(run) for run in runs]
         return runs
 
     def _take(self, run: Run) -> Iterator[Iterate]:
@@ -191,20 +215,19 @@ class Simplification(Descents):
             return np.zeros(len(self.target.signal))
         return self.problem.correction - self.problem.left_out(self.best, 1)
 
-    def _in_full(self, beyond: Floats, run: Run) -> Run | None:
-        """A simple axon's descent, to go on in the full problem, corrected where it stands; see `_beyond`."""
-        assert isinstance(run.problem, SimpleProblem)
+    def _in_full(self, beyond: Floats, place: tuple[int, SimpleProblem, Point]) -> Run | None:
+        """A simple axon's descent in the full problem, corrected where it begins; see `_place` and `_beyond`."""
         assert isinstance(self.problem, CellProblem)
-        assert run.last is not None
-        cell, last = self.problem.corrected(np.zeros(len(self.target.signal))), run.last.point
-        simple = run.problem.on(cell)
-        point = simple.point(last.parameters, last.rotation)
+        number, simple, begin = place
+        cell = self.problem.corrected(np.zeros(len(self.target.signal)))
+        simple = simple.on(cell)
+        point = simple.point(begin.parameters, begin.rotation)
         if point is None:
             return None
         correction = cell.left_out(point.shape, 1) + beyond
         inner = replace(point.shape, signal=point.signal + correction)
         simple, point = simple.on(cell.corrected(correction)), replace(point, signal=inner.signal, shape=inner)
-        return Run.of(run.number, run.stage, simple, self.target, point, self.settings.iterations, FINISHED)
+        return Run.of(number, STAGE, simple, self.target, point, self.settings.iterations, FINISHED)
 
 
 def _cell_of(run: Run) -> tuple[CellProblem, Point]:
@@ -212,3 +235,10 @@ def _cell_of(run: Run) -> tuple[CellProblem, Point]:
     assert isinstance(run.problem, SimpleProblem)
     assert run.last is not None
     return run.problem.cell, run.last.point.shape
+
+
+def _place(run: Run) -> tuple[int, SimpleProblem, Point]:
+    """Number and problem of a simple axon's descent, and where it stands."""
+    assert isinstance(run.problem, SimpleProblem)
+    assert run.last is not None
+    return run.number, run.problem, run.last.point
