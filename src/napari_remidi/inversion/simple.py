@@ -110,21 +110,19 @@ class SimpleProblem:
             return None
         return self.point(parameters, turned(point.rotation, step[TURN]))
 
-    def nearby(self, point: Point) -> list[tuple["SimpleProblem", Point]]:
-        """Problems of the whole numbers of beads next to a point's, and where they begin, without a signal: as at the
-        point, but for the beads' places. None for an even calibre.
-        """
-        count, found = point.parameters[COUNT], []
+    def counts_near(self, point: Point) -> set[int]:
+        """Whole numbers of beads about a point's; none for an even calibre."""
         if np.tanh(abs(point.parameters[SWELL])) < LEAST_SIZE:
-            return []
-        for beads in sorted({int(np.floor(count)), int(np.ceil(count))} - {0}):
-            mean = self.mean.copy()
-            mean[COUNT] = beads
-            for phase in QUARTERS:
-                parameters = point.parameters.copy()
-                parameters[[COUNT, PHASE]] = beads, phase
-                found.append((replace(self, mean=mean), replace(point, parameters=parameters, signal=np.empty(0))))
-        return found
+            return set()
+        nearest = round(point.parameters[COUNT])
+        return {nearest - 1, nearest, nearest + 1} & set(range(1, MOST_BEADS + 1))
+
+    def begun(self, point: Point, count: int) -> list[tuple["SimpleProblem", Point]]:
+        """The problem of so many beads, and where to begin: as at a point, the beads here or there; without signals."""
+        problem, starts = replace(self, mean=self.mean.copy()), np.repeat(point.parameters[None], len(QUARTERS), axis=0)
+        problem.mean[COUNT] = count
+        starts[:, COUNT], starts[:, PHASE] = count, QUARTERS
+        return [(problem, replace(point, parameters=start, signal=np.empty(0))) for start in starts]
 
     def jacobian(self, point: Point) -> Floats:
         """Derivative of the signal, (M, P)."""

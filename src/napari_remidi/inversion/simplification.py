@@ -51,7 +51,7 @@ class Effort:
     ----------
     phases : places tried for the beads, for each number of them
     straight, bent : rounds in the coarse problem; without any, none are fitted
-    full_steps, corrections : in the full problem, for each correction
+    full_steps : in the full problem
     behind : the free shape, in units of χ², that a simple axon may be in the full problem, or within reach of being
     nearby : rounds in the full problem of patterns like the best one, every one corrected before each round
     """
@@ -60,7 +60,6 @@ class Effort:
     straight: tuple[Round, ...]
     bent: tuple[Round, ...]
     full_steps: int
-    corrections: int
     behind: float = np.inf
     nearby: tuple[Round, ...] = ()
 
@@ -68,11 +67,11 @@ class Effort:
 # the one preferred in the end was never farther behind: 400 after a step, 32 after two, 11 after three, 4 after seven;
 # nor its number of beads farther down: sixth at first and fourth after a step
 ROUNDS = (Round(0, 6), Round(1, 4), Round(1, 3, 60.0), Round(1, 3, 20.0), Round(4, 2, 8.0))
-EFFORT = Effort(2, ROUNDS, (), full_steps=10, corrections=1, behind=50.0)
+EFFORT = Effort(2, ROUNDS, (), full_steps=10, behind=50.0)
 LONG = (Round(8, 9), Round(12, 5, 20.0))
 NEARBY = (Round(3, 3), Round(4, 2), Round(8, 1))
-THOROUGH = Effort(8, LONG, LONG, full_steps=20, corrections=2, nearby=NEARBY)
-CORRECTED = 2  # that go on after a correction
+THOROUGH = Effort(8, LONG, LONG, full_steps=8, nearby=NEARBY)
+FITTED = 2  # that are compared with the best point, or refined
 
 
 class Simplification(Descents):
@@ -122,10 +121,9 @@ class Simplification(Descents):
             if not runs:
                 return []
             beyond = self._beyond()
-            for _ in range(effort.corrections):
-                runs = [run for run in each(partial(self._in_full, beyond), map(_place, runs)) if run is not None]
-                goal = self.best_objective + effort.behind
-                runs = (yield from self.race(runs, effort.full_steps, each, goal))[:CORRECTED]
+            runs = [run for run in each(partial(self._in_full, beyond), map(_place, runs)) if run is not None]
+            goal = self.best_objective + effort.behind
+            runs = (yield from self.race(runs, effort.full_steps, each, goal))[:FITTED]
             if runs and effort.nearby:
                 runs += yield from self._nearby(runs[0], effort.nearby, beyond, each)
         return sorted(runs, key=attrgetter("objective"))
@@ -133,19 +131,28 @@ class Simplification(Descents):
     def _nearby(
         self, run: Run, rounds: tuple[Round, ...], beyond: Floats, each: Callable[..., Iterator[Any]]
     ) -> Generator[Iterate, None, list[Run]]:
-        """Patterns of about as many beads as a simple axon has, fitted in the full problem.
+        """Patterns of about as many beads as a simple axon has, fitted in the full problem; then of about as many as
+        the best of them has, while there is a better one.
 
         What the mesh leaves out depends on the pattern, so a wrong one that was corrected early wins over the right one
         that was not.
         """
-        _, problem, point = _place(run)
-        places = [(self.numbered(), *place) for place in problem.nearby(point)]
-        runs: list[Run] = []
-        for each_round in rounds:
-            runs = [run for run in each(partial(self._in_full, beyond), places) if run is not None]
-            runs = (yield from self.walk(runs, each_round.steps, each))[: each_round.kept]
-            places = [_place(run) for run in runs]
-        return runs
+        found: list[Run] = []
+        tried: set[int] = set()
+        best: Run | None = run
+        while best is not None:
+            _, problem, point = _place(best)
+            counts = problem.counts_near(point) - tried
+            tried |= counts
+            places = [(self.numbered(), *place) for count in sorted(counts) for place in problem.begun(point, count)]
+            runs: list[Run] = []
+            for each_round in rounds:
+                runs = [run for run in each(partial(self._in_full, beyond), places) if run is not None]
+                runs = (yield from self.walk(runs, each_round.steps, each))[: each_round.kept]
+                places = [_place(run) for run in runs]
+            found += runs
+            best = next((run for run in runs if run.objective < best.objective), None)
+        return found
 
     def _take(self, run: Run) -> Iterator[Iterate]:
         """Let a simple axon descend to the end, and be the best point."""

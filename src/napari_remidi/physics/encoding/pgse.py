@@ -15,7 +15,9 @@ import copy
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_remidi.physics.encoding.pulses import PulseBlock
@@ -23,8 +25,11 @@ from napari_remidi.physics.encoding.strengths import Strengths
 from napari_remidi.physics.lazy import lazy
 from napari_remidi.physics.reduction.reduced import ReducedModel
 
+Floats = NDArray[np.float64]
 PHASE_STEP = 0.65  # rad, the largest phase that a Strang step may turn
 LONGEST_STEP = 1.5  # ms; in a long pulse it is diffusion, not the phase, that asks for more
+SLOW = 1e-2  # decay of a mode during a pulse that is next to none
+NARROWED = 2e-4  # of S0, that steps may be wrong by where spins cross the cell many times in one
 STEPS = (8, 128)  # fewest and most steps per pulse
 ROUGH_STEP, ROUGH_FEWEST = 1.6, 6  # where 5e-4 of S0 may be wrong
 ROUGH_BAND = 0.6  # then, of the signal's band: next to no spin goes from one end to the other
@@ -110,7 +115,12 @@ class Pulse:
     @property
     def steps(self) -> int:
         """Number of the signal's coarser steps."""
-        return self.steps_of(ROUGH_STEP, ROUGH_FEWEST) if self.rough else self.steps_of(PHASE_STEP, STEPS[0])
+        if self.rough:
+            return self.steps_of(ROUGH_STEP, ROUGH_FEWEST)
+        steps = self.steps_of(PHASE_STEP, STEPS[0])
+        while steps < STEPS[1] and self._narrowed(steps) > NARROWED:
+            steps += 2
+        return steps
 
     @lazy
     def columns(self) -> Tensor:
@@ -142,6 +152,28 @@ class Pulse:
         """Number of steps, even to be halved, none of which turns by more than `phase` rad."""
         wanted = max(self.turn / phase, self.block.delta / LONGEST_STEP)
         return min(max(fewest, 2 * math.ceil(wanted / 2)), STEPS[1])
+
+    def _narrowed(self, steps: int) -> float:
+        """Error, of S0, where spins cross the cell many times in a step (motional narrowing).
+
+        Modes of rates D λ take E = 2δ q² |A_0n|² / D λ from the logarithm of the signal. Steps of τ, which turn all
+        their phase at once, take y coth y times as much, y = D λ τ / 2, and Richardson's extrapolation leaves some of
+        that. It is the error of E e^{−E}, which is never more than 1 / e.
+        """
+        taken, rates = self._narrowing
+        y = rates * (self.block.delta / (4 * steps))
+        fine, coarse = y / np.tanh(y), 2 * y / np.tanh(2 * y)
+        wrong = np.minimum(taken, np.exp(-1)) * ((4 * fine - coarse) / 3 - 1)
+        return float(wrong.sum(-1).max(initial=0.0))
+
+    @lazy
+    def _narrowing(self) -> tuple[Floats, Floats]:
+        """E and D λ, (..., r), of all modes but those too slow to matter."""
+        model = self.model
+        start = model.start / model.start.norm()
+        from_start = (model.position @ start).square().sum(-2).double().cpu().numpy()
+        rates = np.maximum(self.diffusivity * model.decay.double().cpu().numpy(), SLOW / self.block.delta)
+        return 2 * self.block.delta * float(self.block.strength.amax()) ** 2 * from_start / rates, rates
 
     def ends(self, steps: int) -> tuple[Tensor, Tensor]:
         """v and w at the end of the pulse, (G, r, C) complex, in the modes."""
