@@ -4,9 +4,16 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from napari_remidi.inversion.inverter import coarse_rows
 from napari_remidi.inversion.settings import Settings
-from napari_remidi.inversion.starts import StartLibrary, best_starts, build_library, half_sphere, tensor_frame
+from napari_remidi.inversion.starts import (
+    StartLibrary,
+    best_starts,
+    build_library,
+    coarse_rows,
+    half_sphere,
+    spread_subset,
+    tensor_frame,
+)
 from napari_remidi.physics import TetMesh, simulate
 from napari_remidi.scan import Protocol, spread_directions
 from napari_remidi.shapes import Prior
@@ -45,12 +52,23 @@ def test_an_example_is_found_again_in_another_orientation_even_a_u() -> None:
     assert np.abs(found - signal).max() < 0.15  # the grid of rotations is coarse
 
 
-def test_starts_compete_on_some_shells_only_where_these_hold_enough() -> None:
+def test_starts_compete_on_some_shells_and_directions_only_where_these_hold_enough() -> None:
     def rows_of(shells: int, directions: int) -> np.ndarray:
         vectors = spread_directions(directions)
         bvals = np.concatenate([[0.0], np.repeat(500.0 * np.arange(1, shells + 1), directions)])
         return coarse_rows(Protocol.pgse(bvals, np.concatenate([[[0, 0, 0]], *[vectors] * shells]), 5.0, 25.0))
 
-    assert len(rows_of(20, 30)) == 1 + 9 * 30
+    assert len(rows_of(20, 30)) == 1 + 12 * 15
+    assert len(rows_of(8, 30)) == 1 + 8 * 30
     assert len(rows_of(12, 3)) == 1 + 12 * 3
     assert len(rows_of(20, 2)) == 1 + 20 * 2
+
+
+def test_a_subset_of_directions_leaves_no_gap() -> None:
+    vectors = spread_directions(30)
+    order = np.argsort(vectors[:, 2])  # neighbours follow each other
+    chosen = vectors[order][spread_subset(vectors[order], 15)]
+    farthest = np.abs(vectors @ chosen.T).max(axis=1).min()
+    assert len(chosen) == 15
+    assert np.rad2deg(np.arccos(farthest)) < 35
+    assert len(spread_subset(vectors, 40)) == 30

@@ -21,7 +21,7 @@ from napari_remidi.inversion.samples import with_intervals
 from napari_remidi.inversion.search import Search
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.solution import Iterate, Solution
-from napari_remidi.inversion.starts import StartLibrary, best_starts, build_library, spread_shells
+from napari_remidi.inversion.starts import StartLibrary, best_starts, build_library, coarse_rows
 from napari_remidi.inversion.symmetry import symmetry_of
 from napari_remidi.inversion.template import Template
 from napari_remidi.inversion.tissue import TissueProblem
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 LEAST_UNKNOWN_NOISE = 0.02  # assumed at first, or what smoothing removes if that is more; the residual replaces it
-COARSE_SHELLS, COARSE_LEAST = 9, 150  # of a protocol that has more, where they hold at least so many measurements
 COARSE_OPEN = 60, 100  # modes, columns of the basis, with open ends
 TOURNAMENTS = 2  # of starts, while the signal is not explained
 
@@ -264,11 +263,3 @@ def require_pulses(protocol: "Protocol") -> None:
             f"{waves} of {len(protocol)} measurements have waveforms, and a reconstruction takes pulsed ones: keep "
             "those, protocol.subset(~protocol.is_waveform)"
         )
-
-
-def coarse_rows(protocol: "Protocol") -> NDArray[np.int64]:
-    """Measurements that starts compete with: those of some shells, if these are enough, and all without gradient."""
-    chosen = [shell.indices for shell in spread_shells(protocol, COARSE_SHELLS)]
-    if len(protocol.shells) <= COARSE_SHELLS or sum(map(len, chosen)) < COARSE_LEAST:
-        return np.arange(len(protocol))
-    return np.sort(np.concatenate([np.flatnonzero(protocol.is_b0), *chosen]))

@@ -19,7 +19,7 @@ from napari_remidi.inversion.solution import Iterate
 from napari_remidi.physics.devices import workers
 
 NOISE_OFF = 1.3  # times too much or too little noise assumed, above which the best fit is refined with the better value
-TOGETHER, ON = 2, 4  # steps in the coarse problem that all starts take, and those that go on after these
+TOGETHER, ON = 1, 4  # steps in the coarse problem that all starts take, and those that go on after these
 ENOUGH = 3.0  # in units of χ² of the coarse problem, what a step there must promise to be worth its time
 REFINED = 2  # starts that go on to the full problem
 

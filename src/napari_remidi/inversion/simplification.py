@@ -28,7 +28,6 @@ from napari_remidi.physics.devices import workers
 
 Floats = NDArray[np.float64]
 STAGE = "simplifying"
-BENT = 800.0  # in units of χ² of the coarse problem, how much worse a shape may be without bends to try straight ones
 FINISHED = 0.3  # in units of χ², what a step must promise to be taken: it has few, well known parameters
 
 
@@ -50,6 +49,8 @@ class Effort:
     Attributes
     ----------
     phases : places tried for the beads, for each number of them
+    unbent : how much worse the free shape may be without bends for straight axons to be tried, in units of χ² of the
+        coarse problem
     straight, bent : rounds in the coarse problem; without any, none are fitted
     full_steps : in the full problem
     behind : the free shape, in units of χ², that a simple axon may be in the full problem, or within reach of being
@@ -57,6 +58,7 @@ class Effort:
     """
 
     phases: int
+    unbent: float
     straight: tuple[Round, ...]
     bent: tuple[Round, ...]
     full_steps: int
@@ -67,10 +69,10 @@ class Effort:
 # the one preferred in the end was never farther behind: 400 after a step, 32 after two, 11 after three, 4 after seven;
 # nor its number of beads farther down: sixth at first and fourth after a step
 ROUNDS = (Round(0, 6), Round(1, 4), Round(1, 3, 60.0), Round(1, 3, 20.0), Round(4, 2, 8.0))
-EFFORT = Effort(2, ROUNDS, (), full_steps=10, behind=50.0)
+EFFORT = Effort(1, 250.0, ROUNDS, (), full_steps=10, behind=50.0)
 LONG = (Round(8, 9), Round(12, 5, 20.0))
 NEARBY = (Round(3, 3), Round(4, 2), Round(8, 1))
-THOROUGH = Effort(8, LONG, LONG, full_steps=8, nearby=NEARBY)
+THOROUGH = Effort(8, 2000.0, LONG, LONG, full_steps=8, nearby=NEARBY)
 FITTED = 2  # that are compared with the best point, or refined
 
 
@@ -108,7 +110,7 @@ class Simplification(Descents):
         if not rounds:
             return []
         free = self._coarse_misfit(self.best)
-        if straight and not self._nearly_straight(free):
+        if straight and not self._nearly_straight(free + effort.unbent):
             return []
         with workers(self.coarse.device) as each:
             begun = partial(self._start, self.best, effort.phases, straight)
@@ -192,12 +194,12 @@ class Simplification(Descents):
         misfit, simple = ((self.target.residual(x.signal) ** 2).sum() for x in (self.best, run.last.point))
         return bool(simple + 2 * run.problem.numbers <= misfit + 2 * determined)
 
-    def _nearly_straight(self, free: float) -> bool:
-        """Whether the best point without its bends explains the signal nearly as well, in the coarse problem."""
+    def _nearly_straight(self, most: float) -> bool:
+        """Whether the best point without its bends explains the signal so well, in the coarse problem."""
         assert self.best is not None
         assert isinstance(self.coarse, CellProblem)
         unbent = straightened(self.coarse, self.best)
-        return unbent is not None and (self.rough.residual(unbent.signal) ** 2).sum() < free + BENT
+        return unbent is not None and (self.rough.residual(unbent.signal) ** 2).sum() < most
 
     def _coarse_misfit(self, point: Point) -> float:
         """Of a point in the coarse problem."""

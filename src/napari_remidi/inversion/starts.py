@@ -2,7 +2,7 @@
 orientations.
 
 Every example's signal is needed in any orientation. On one shell it is a smooth, even function on the sphere, so a
-homogeneous polynomial of degree six (the span of the even spherical harmonics up to six) tells it well enough from
+homogeneous polynomial of degree four (the span of the even spherical harmonics up to four) tells it well enough from
 others, and turning the cell is evaluating that polynomial in turned directions: one matrix product for all examples.
 All are held in the frame of their own diffusion tensor, because that is what the measured one can be laid on: an axon
 bent to a U diffuses farthest across the line between its ends.
@@ -29,13 +29,15 @@ if TYPE_CHECKING:
     from napari_remidi.shapes import Prior
 
 Floats = NDArray[np.float64]
-DEGREE = 6
-DIRECTIONS = 32  # on a half sphere, for its 28 coefficients
+DEGREE = 4
+DIRECTIONS = 18  # on a half sphere, for its 15 coefficients
 SHELLS = 4  # of a protocol that has more: starts are as good as with degree 8, 48 directions and 6 shells
 TENSOR_B = 2000.0  # s/mm², of the shell that the axis is taken from, or the one next to it
-MODES = 16  # that examples are simulated in: 2e-3 of S0 from all 24, and the same one comes closest
+MODES = 12  # that examples are simulated in, of 24
 TOGETHER = 8  # examples simulated
 PIECES = 8  # that orientations are tried in: each fits into a processor's cache
+COARSE_SHELLS, COARSE_DIRECTIONS = 12, 15  # of a protocol that has more, where starts compete
+COARSE_LEAST = 150  # measurements
 LEAST_SIGNAL = 1e-3  # of S0: what is less counts as that in a logarithm
 EXPONENTS = np.array([(a, b, DEGREE - a - b) for a in range(DEGREE + 1) for b in range(DEGREE + 1 - a)])
 
@@ -48,7 +50,7 @@ class StartLibrary:
     ----------
     latents : (E, d)
     frames : (E, 3, 3) from the tensor's frame, its principal direction +z, to the body's
-    polynomials : (shells, 28, E), in the tensor's frame
+    polynomials : (shells, 15, E), in the tensor's frame
     rows : for each shell, the protocol's measurements that belong to it
     """
 
@@ -135,7 +137,7 @@ def tensor_frame(signal: Floats, directions: Floats) -> Floats:
 
 
 def monomials(directions: Floats) -> Floats:
-    """Homogeneous monomials of degree six, (M, 28)."""
+    """Homogeneous monomials of degree four, (M, 15)."""
     powers = np.ones((DEGREE + 1, *directions.T.shape))
     for power in range(1, DEGREE + 1):
         powers[power] = powers[power - 1] * directions.T
@@ -157,3 +159,27 @@ def spread_shells(protocol: "Protocol", count: int) -> list["Shell"]:
     if len(shells) <= count:
         return shells
     return [shells[i] for i in np.linspace(0, len(shells) - 1, count).round().astype(int)]
+
+
+def coarse_rows(protocol: "Protocol") -> NDArray[np.int64]:
+    """Measurements that starts compete with: those of some shells in some directions, and all without gradient, or as
+    many more as it takes to have enough.
+    """
+    shells = spread_shells(protocol, COARSE_SHELLS)
+    few = [shell.indices[spread_subset(protocol.bvecs[shell.indices], COARSE_DIRECTIONS)] for shell in shells]
+    for chosen in (few, [shell.indices for shell in shells]):
+        if sum(map(len, chosen)) >= COARSE_LEAST:
+            return np.sort(np.concatenate([np.flatnonzero(protocol.is_b0), *chosen]))
+    return np.arange(len(protocol))
+
+
+def spread_subset(directions: Floats, count: int) -> NDArray[np.int64]:
+    """Some of the directions (M, 3), far from each other and each other's opposites: the first, then whichever is
+    farthest from those chosen before.
+    """
+    chosen = [0]
+    nearest = np.abs(directions @ directions[0])
+    while len(chosen) < min(count, len(directions)):
+        chosen.append(int(nearest.argmin()))
+        nearest = np.maximum(nearest, np.abs(directions @ directions[chosen[-1]]))
+    return np.sort(chosen)
