@@ -1,23 +1,28 @@
 """Simple axons: what their few numbers say, their derivatives, and when one takes the place of a free shape."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from napari_remidi.inversion import Settings
 from napari_remidi.inversion.cell import CellProblem
-from napari_remidi.inversion.levenberg_marquardt import Point
+from napari_remidi.inversion.levenberg_marquardt import Point, Target
+from napari_remidi.inversion.search import Search
 from napari_remidi.inversion.simple import (
     BEND,
     COUNT,
     LENGTH,
+    MOST_BEADS,
     PHASE,
+    QUARTERS,
     RADIUS,
     SWELL,
     SimpleProblem,
     simple_start,
-    straightened,
 )
+from napari_remidi.inversion.simplification import NEARBY
 from napari_remidi.inversion.template import Template
 from napari_remidi.results import chamfer, inverter_for, reconstruct
 from napari_remidi.scan import Protocol
@@ -91,18 +96,6 @@ def test_a_straight_start_has_no_bends_and_gets_none(cell: CellProblem, bent: Po
         assert np.abs(problem.jacobian(point)).max(axis=0)[LENGTH] > 0
 
 
-def test_what_is_straightened_keeps_its_calibre_and_length(cell: CellProblem, bent: Point) -> None:
-    prior = cell.template.prior
-    before = quantities(prior.nodes(bent.parameters[cell.latent]), prior.tube, prior.ends)
-    after = straightened(cell, bent)
-    assert after is not None
-    found = quantities(cell.shape_of(after).points.numpy(), prior.tube, prior.ends)
-    assert before["fan"] > 30
-    assert found["fan"] < 0.1
-    for name in ("radius_mean", "length", "volume"):
-        assert found[name] == pytest.approx(before[name], rel=0.02), name
-
-
 def test_a_simple_axon_is_what_its_numbers_say_where_a_decoder_comes_only_near(cell: CellProblem, bent: Point) -> None:
     problem, points = simple_start(cell, bent, 8, 1, straight=True)
     parameters = points[0].parameters.copy()
@@ -149,6 +142,21 @@ def test_more_beads_than_the_family_has_are_no_step(cell: CellProblem, bent: Poi
     assert problem.moved(points[0], step) is None
 
 
+def test_beads_are_counted_about_those_found_and_begin_here_or_there(cell: CellProblem, bent: Point) -> None:
+    problem, points = simple_start(cell, bent, 3, 1)
+    assert problem.counts_near(points[0]) == {2, 3, 4}
+    last, even = points[0].parameters.copy(), points[0].parameters.copy()
+    last[COUNT], even[SWELL] = MOST_BEADS - 0.4, 0.01
+    assert problem.counts_near(replace(points[0], parameters=last)) == {MOST_BEADS - 1, MOST_BEADS}
+    assert problem.counts_near(replace(points[0], parameters=even)) == set()
+    others, starts = zip(*problem.begun(points[0], 4), strict=True)
+    assert {other.mean[COUNT] for other in others} == {4.0}
+    assert problem.mean[COUNT] == 3.0
+    np.testing.assert_array_equal([start.parameters[PHASE] for start in starts], QUARTERS)
+    changed = np.array([start.parameters for start in starts]) != points[0].parameters
+    assert set(np.flatnonzero(changed.any(axis=0))) <= {COUNT, PHASE}
+
+
 @pytest.mark.slow
 def test_regular_beads_are_preferred_to_irregular_ones_that_fit_as_well(cell: CellProblem, protocol: Protocol) -> None:
     drawn = closed_axon(np.random.default_rng(5), "rippled", radius=1.4, length=14.0, beads=2.0, amplitude=0.35)
@@ -174,3 +182,30 @@ def test_an_axon_with_one_swelling_is_not_taken_for_a_simple_one(cell: CellProbl
     axon = reconstruct(signal, protocol, inverter=inverter)
     assert not axon.solution.simple
     assert axon.report()["simple"] is None
+
+
+@pytest.mark.slow
+def test_without_noise_the_right_number_of_beads_is_found_from_a_wrong_one(
+    cell: CellProblem, protocol: Protocol
+) -> None:
+    """With the mesh's error of the wrong pattern, the right one would fit no better."""
+    drawn = closed_axon(np.random.default_rng(5), "rippled", radius=1.0, length=15.0, beads=5.0, amplitude=0.35)
+    truth, settings, noise_sd = encoded(cell, drawn), Settings(noise_sd=5e-4), 5e-4
+    fine = CellProblem(cell.template.finer, protocol, settings, torch.device("cpu")).like(truth)
+    assert fine is not None
+    target = Target(truth.signal + 4 / 3 * (fine.signal - truth.signal), noise_sd)
+    search = Search(cell, np.arange(len(protocol)), cell, target, settings)
+    problem, points = simple_start(cell, truth, 4, 1, straight=True)
+    wrong = search.run("simplifying", problem, target, points[0], 6)
+    for _ in search.walk([wrong], 6, map):
+        pass
+    steps = search._nearby(wrong, NEARBY, np.zeros(len(protocol)), map)
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        best = min(end.value, key=lambda run: run.objective)
+    before, after = ((target.residual(run.last.point.signal) ** 2).sum() for run in (wrong, best))
+    assert after < 0.1 * before
+    assert best.last.point.parameters[COUNT] == pytest.approx(5, abs=0.1)
+    assert measured(best.problem, best.last.point)["length"] == pytest.approx(15, abs=0.2)

@@ -119,3 +119,16 @@ def test_rough_signals_and_derivatives_are_nearly_the_fine_ones(protocol: Protoc
         pgse_sensitivity(model, tangents, blocks, 2.0, **care).shape for care in ({"rough": True}, {"exact": True})
     ]
     assert float((slopes[0] - slopes[1]).norm() / slopes[1].norm()) < 2e-2
+
+
+@pytest.mark.parametrize("radius", [0.5, 1.0])
+def test_steps_follow_spins_that_cross_a_thin_axon_many_times_in_one(radius: float) -> None:
+    """Steps by the gradient's phase alone would take the radius for a third less: 1e-3 of S0 and more."""
+    mesh = geometry.cylinder(radius, 11.0, 900)
+    topology = Topology.of(mesh.tetrahedra)
+    entries = topology.entries(torch.tensor(mesh.points))
+    model = reduced_model(topology, entries, *sparse_modes(topology, entries, 60))
+    bvecs = np.repeat([[1.0, 0.0, 0.0], [0.6, 0.0, 0.8]], 10, axis=0)
+    blocks = pulse_blocks(Protocol.pgse(np.tile(np.arange(1, 11) * 1000.0, 2), bvecs, 5.0, 10.0), CPU, torch.float64)
+    found, exact = (pgse_signal(model, blocks, 2.0, refine=refine) for refine in (1, 6))
+    assert float((found - exact).abs().max()) < 3e-4

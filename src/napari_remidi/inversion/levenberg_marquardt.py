@@ -21,7 +21,8 @@ START_DAMPING = 1e-2
 LARGEST_DAMPING = 1e7
 RETURNS, RETURN_DAMPING = 2, 1e-1
 ENOUGH = 0.75  # of what a step promised, above which it needs no return
-# a step that promises to lower the objective by less (in units of χ², and relative to it) is not worth taking
+# a step that promises to lower the objective by less (in units of χ², and relative to it) is not worth taking; twice as
+# much after every one that did not hold what it promised
 CONVERGED, CONVERGED_RELATIVE = 0.1, 1e-4
 
 
@@ -152,10 +153,11 @@ def descend(
     value = objective(problem, target, point)
     local = Local.at(problem, target, point)
     bending, believed = np.zeros_like(local.hessian), 0.0
+    broken = 0  # promises since the latest step that was taken
     for iteration in range(1, iterations + 1):
         used = damping
         step, promised = _step(local, believed * bending, damping)
-        if promised < max(converged, CONVERGED_RELATIVE * value) and damping <= 1:
+        if promised < 2**broken * max(converged, CONVERGED_RELATIVE * value) and damping <= 1:
             yield Step(point, value, damping, False, "converged")
             return
         trial = problem.moved(point, step)
@@ -178,10 +180,10 @@ def descend(
         if accepted and trial is not None:
             gain = (value - trial_value) / promised
             damping *= max(1 / 5, 1 - (2 * gain - 1) ** 3)
-            growth = 2.0
+            growth, broken = 2.0, 0
             point, value = trial, trial_value
         else:
-            damping, growth = damping * growth, growth * 2
+            damping, growth, broken = damping * growth, growth * 2, broken + 1
         stop = "no progress" if damping > LARGEST_DAMPING else "budget" if iteration == iterations else None
         yield Step(point, value, used, accepted, stop)
         if stop:

@@ -151,17 +151,6 @@ def _log_radius(prior: "Prior", coefficients: Floats) -> Floats:
     return np.asarray(np.log(np.exp(2 * prior.basis.log_radius(coefficients)).mean(axis=-1)) / 2)
 
 
-def straightened(cell: CellProblem, like: Point) -> Point | None:
-    """A point without the bends of its shape, of the same calibre and length; None where that is no shape."""
-    prior = cell.template.prior
-    base = prior.coefficients(like.parameters[cell.latent])
-    upright = np.zeros_like(base)
-    upright[-1] = base[-1]
-    coefficients = prior.basis.with_calibre(upright, prior.basis.log_radius(base))
-    parameters = np.concatenate([prior.encode_coefficients(coefficients), like.parameters[cell.latent.stop :]])
-    return cell.point(parameters, like.rotation, coefficients)
-
-
 def simple_start(
     cell: CellProblem, like: Point, count: int, phases: int, straight: bool = False
 ) -> tuple[SimpleProblem, list[Point]]:

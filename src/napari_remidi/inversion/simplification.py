@@ -19,12 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_remidi.inversion.cell import CellProblem
-from napari_remidi.inversion.descents import QUIET, AnyProblem, Descents, Run
+from napari_remidi.inversion.descents import QUIET, UNLIKELY, AnyProblem, Descents, Run
 from napari_remidi.inversion.levenberg_marquardt import Local, Point, objective
 from napari_remidi.inversion.posterior import known
-from napari_remidi.inversion.simple import MOST_BEADS, SimpleProblem, simple_start, straightened
+from napari_remidi.inversion.simple import MOST_BEADS, SimpleProblem, simple_start
 from napari_remidi.inversion.solution import Iterate
+from napari_remidi.inversion.starts import principal_axis
 from napari_remidi.physics.devices import workers
+from napari_remidi.scan.asymmetry import asymmetry
 
 Floats = NDArray[np.float64]
 STAGE = "simplifying"
@@ -34,7 +36,7 @@ FINISHED = 0.3  # in units of χ², what a step must promise to be taken: it has
 @dataclass(frozen=True)
 class Round:
     """Steps in the coarse problem, how many numbers of beads go on after these, and how far these may be behind the
-    free shape, in units of χ².
+    free shape, in units of χ²; the best of them half as far.
     """
 
     steps: int
@@ -49,8 +51,6 @@ class Effort:
     Attributes
     ----------
     phases : places tried for the beads, for each number of them
-    unbent : how much worse the free shape may be without bends for straight axons to be tried, in units of χ² of the
-        coarse problem
     straight, bent : rounds in the coarse problem; without any, none are fitted
     full_steps : in the full problem
     behind : the free shape, in units of χ², that a simple axon may be in the full problem, or within reach of being
@@ -58,7 +58,6 @@ class Effort:
     """
 
     phases: int
-    unbent: float
     straight: tuple[Round, ...]
     bent: tuple[Round, ...]
     full_steps: int
@@ -66,13 +65,13 @@ class Effort:
     nearby: tuple[Round, ...] = ()
 
 
-# the one preferred in the end was never farther behind: 400 after a step, 32 after two, 11 after three, 4 after seven;
-# nor its number of beads farther down: sixth at first and fourth after a step
-ROUNDS = (Round(0, 6), Round(1, 4), Round(1, 3, 60.0), Round(1, 3, 20.0), Round(4, 2, 8.0))
-EFFORT = Effort(1, 250.0, ROUNDS, (), full_steps=10, behind=50.0)
-LONG = (Round(8, 9), Round(12, 5, 20.0))
+# where one was preferred in the end, the best was never farther behind than 7 after a step, 4 after two, 3 after seven;
+# nor its number of beads farther down than sixth at first and fourth after a step
+ROUNDS = (Round(0, 6), Round(1, 4, 60.0), Round(1, 3, 30.0), Round(1, 3, 20.0), Round(4, 2, 10.0))
+EFFORT = Effort(1, ROUNDS, (), full_steps=10, behind=50.0)
+LONG = (Round(8, 9), Round(12, 5, 40.0))
 NEARBY = (Round(3, 3), Round(4, 2), Round(8, 1))
-THOROUGH = Effort(8, 2000.0, LONG, LONG, full_steps=8, nearby=NEARBY)
+THOROUGH = Effort(8, LONG, LONG, full_steps=8, nearby=NEARBY)
 FITTED = 2  # that are compared with the best point, or refined
 
 
@@ -109,9 +108,9 @@ class Simplification(Descents):
         rounds = effort.straight if straight else effort.bent
         if not rounds:
             return []
-        free = self._coarse_misfit(self.best)
-        if straight and not self._nearly_straight(free + effort.unbent):
+        if straight and not self._may_be_straight():
             return []
+        free = self._coarse_misfit(self.best)
         with workers(self.coarse.device) as each:
             begun = partial(self._start, self.best, effort.phases, straight)
             starts = [start for start in each(begun, range(MOST_BEADS + 1)) if start]
@@ -119,9 +118,9 @@ class Simplification(Descents):
             runs = [self.run(STAGE, simple, rough, point, steps, FINISHED) for _, simple, point in starts]
             for each_round in rounds:
                 runs = yield from self.walk(runs, each_round.steps, each)
+                if not runs or runs[0].objective > free + each_round.behind / 2:
+                    return []
                 runs = [run for run in runs[: each_round.kept] if run.objective < free + each_round.behind]
-            if not runs:
-                return []
             beyond = self._beyond()
             runs = [run for run in each(partial(self._in_full, beyond), map(_place, runs)) if run is not None]
             goal = self.best_objective + effort.behind
@@ -194,12 +193,10 @@ class Simplification(Descents):
         misfit, simple = ((self.target.residual(x.signal) ** 2).sum() for x in (self.best, run.last.point))
         return bool(simple + 2 * run.problem.numbers <= misfit + 2 * determined)
 
-    def _nearly_straight(self, most: float) -> bool:
-        """Whether the best point without its bends explains the signal so well, in the coarse problem."""
-        assert self.best is not None
-        assert isinstance(self.coarse, CellProblem)
-        unbent = straightened(self.coarse, self.best)
-        return unbent is not None and (self.rough.residual(unbent.signal) ** 2).sum() < most
+    def _may_be_straight(self) -> bool:
+        """Whether the signal may be the same all around its axis."""
+        protocol, signal = self.problem.protocol, self.target.signal
+        return asymmetry(signal, protocol, principal_axis(signal, protocol), self.target.noise_sd) < UNLIKELY
 
     def _coarse_misfit(self, point: Point) -> float:
         """Of a point in the coarse problem."""

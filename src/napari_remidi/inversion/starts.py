@@ -34,7 +34,7 @@ DIRECTIONS = 18  # on a half sphere, for its 15 coefficients
 SHELLS = 4  # of a protocol that has more: starts are as good as with degree 8, 48 directions and 6 shells
 TENSOR_B = 2000.0  # s/mm², of the shell that the axis is taken from, or the one next to it
 MODES = 12  # that examples are simulated in, of 24
-TOGETHER = 8  # examples simulated
+TOGETHER = 32  # examples simulated
 PIECES = 8  # that orientations are tried in: each fits into a processor's cache
 COARSE_SHELLS, COARSE_DIRECTIONS = 12, 15  # of a protocol that has more, where starts compete
 COARSE_LEAST = 150  # measurements
@@ -101,8 +101,7 @@ def best_starts(library: StartLibrary, signal: Floats, protocol: "Protocol", cou
     """The `count` examples, each in its best orientation near ± the signal's principal axis, that come closest to a
     signal: (latent, rotation).
     """
-    weak = min(library.rows, key=lambda rows: abs(float(protocol.bvals[rows[0]]) - TENSOR_B))
-    rotations = rotations_about(tensor_frame(signal[weak], protocol.bvecs[weak])[:, 2])
+    rotations = rotations_about(principal_axis(signal, protocol))
 
     def misfit_of(some: Floats) -> Floats:
         total = np.zeros((len(some), len(library.latents)))
@@ -124,6 +123,13 @@ def best_starts(library: StartLibrary, signal: Floats, protocol: "Protocol", cou
         (library.latents[example], rotations[orientation[example]] @ library.frames[example].T)
         for example in order[:count]
     ]
+
+
+def principal_axis(signal: Floats, protocol: "Protocol") -> Floats:
+    """Direction of fastest diffusion, (3,), in a signal on one shell."""
+    shells = [shell.indices for shell in spread_shells(protocol, SHELLS)]
+    weak = min(shells, key=lambda rows: abs(float(protocol.bvals[rows[0]]) - TENSOR_B))
+    return np.asarray(tensor_frame(signal[weak], protocol.bvecs[weak])[:, 2])
 
 
 def tensor_frame(signal: Floats, directions: Floats) -> Floats:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from napari_remidi.scan.protocol import Protocol
 
 HIGHEST_ORDER = 8
+VECTOR_BYTES = 24  # of three float64
 RANK = 1e-6  # of the largest singular value: a smaller one counts as zero
 
 
@@ -61,7 +62,8 @@ def smooth_part(values: ArrayLike, protocol: "Protocol") -> tuple[NDArray[np.flo
         shells = tuple(group)
         rows = np.concatenate([shell.indices for shell in shells])
         powers = np.vander(protocol.bvals[rows] / protocol.bvals[rows].max(), min(len(shells), 2))
-        harmonics = _harmonics(protocol.bvecs[rows], _order(len(rows) // powers.shape[1]))
+        order = _order(len(rows) // powers.shape[1])
+        harmonics = np.concatenate([_harmonics(protocol.bvecs[s.indices].tobytes(), order) for s in shells])
         products = (powers[:, :, None] * harmonics[:, None, :]).reshape(len(rows), -1)
         means = np.repeat(np.eye(len(shells)), [len(shell.indices) for shell in shells], axis=0)
         left, size, _ = np.linalg.svd(np.hstack([means, products]), full_matrices=False)
@@ -74,8 +76,7 @@ def smooth_part(values: ArrayLike, protocol: "Protocol") -> tuple[NDArray[np.flo
 @lru_cache(maxsize=256)
 def _rough_span(directions: bytes) -> NDArray[np.float64]:
     """What no smooth function of directions, (n, 3) float64, holds: orthonormal columns, (n, n - rank)."""
-    at = np.frombuffer(directions).reshape(-1, 3)
-    left, size, _ = np.linalg.svd(_harmonics(at, _order(len(at))))
+    left, size, _ = np.linalg.svd(_harmonics(directions, _order(len(directions) // VECTOR_BYTES)))
     return np.asarray(left[:, int((size > RANK * size[0]).sum()) :])
 
 
@@ -84,9 +85,11 @@ def _order(directions: int) -> int:
     return orders[-1] if orders else 0
 
 
-def _harmonics(directions: NDArray[np.float64], order: int) -> NDArray[np.float64]:
+@lru_cache(maxsize=256)
+def _harmonics(directions: bytes, order: int) -> NDArray[np.float64]:
+    """Even spherical harmonics in directions, (n, 3) float64; shells often have the same ones."""
     from dipy.core.geometry import cart2sphere
     from dipy.reconst.shm import real_sh_descoteaux
 
-    _, theta, phi = cart2sphere(*directions.T)
+    _, theta, phi = cart2sphere(*np.frombuffer(directions).reshape(-1, 3).T)
     return np.asarray(real_sh_descoteaux(order, theta, phi, legacy=False)[0])

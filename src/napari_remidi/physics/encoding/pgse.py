@@ -108,7 +108,8 @@ class Pulse:
         self.start = model.start.to(device, real)
         self.detect = model.detect.to(device, real)
         self.closed = model.density is None
-        self.turn = float(self.phase.abs().amax() * block.strength.amax() * block.delta)
+        self.strongest = float(block.strength.amax())
+        self.turn = float(self.phase.abs().amax()) * self.strongest * block.delta
         self.rough = rough
         self.strengths = Strengths.of(block, (ROUGH_BAND if rough else 1) * self.turn, allowed)
 
@@ -173,7 +174,7 @@ class Pulse:
         start = model.start / model.start.norm()
         from_start = (model.position @ start).square().sum(-2).double().cpu().numpy()
         rates = np.maximum(self.diffusivity * model.decay.double().cpu().numpy(), SLOW / self.block.delta)
-        return 2 * self.block.delta * float(self.block.strength.amax()) ** 2 * from_start / rates, rates
+        return 2 * self.block.delta * self.strongest**2 * from_start / rates, rates
 
     def ends(self, steps: int) -> tuple[Tensor, Tensor]:
         """v and w at the end of the pulse, (G, r, C) complex, in the modes."""

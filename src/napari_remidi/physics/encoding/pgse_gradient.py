@@ -83,7 +83,7 @@ def _gradient(pulse: Pulse, weight: Tensor, steps: int) -> Parts:
         _add_product(on_phase, adjoint, turning * forward[index], tau if index else tau / 2)
 
     both = pulse.axes @ torch.stack([on_diffuse, on_phase]) @ pulse.axes.transpose(1, 2)
-    on_decay = -divided_difference(pulse.decay, torch.tensor([[tau]]).to(weight))[0, 0] * both[0].sum(0)
+    on_decay = -divided_difference(pulse.decay, weight.new_tensor([[tau]]))[0, 0] * both[0].sum(0)
     for gap, share in zip(pulse.strengths.gap.unbind(2), weight.unbind(2), strict=True):
         on_decay = on_decay - _free_decay(pulse.decay, gap, share[:, None] * w, v)
     on_position = torch.einsum("gc,gij->cij", pulse.directions, both[1])

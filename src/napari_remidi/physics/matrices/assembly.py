@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_remidi.physics.lazy import lazy
 from napari_remidi.physics.matrices.elements import PAIR_MASS, PAIRS, element_integrals, integral_derivatives
 
 # torch says so once per process; the few products used here are covered by this package's tests
@@ -147,8 +148,7 @@ class Topology:
         """Each of k symmetric matrices in a basis, Φᵀ A Φ: (k, e), (n, r) -> (k, r, r), exactly symmetric."""
         size, some = len(self.rows), max(1, min(len(entries), CHUNK // basis.numel()))
         # entries are in the order of their rows: A = U + Uᵀ with the diagonal halved, and U is a CSR matrix as it is
-        weights = torch.where(self.rows == self.columns, 0.5, 1.0).to(entries.dtype)
-        ends = torch.bincount(self.rows, minlength=self.nodes).cumsum(0)
+        weights, ends = self._halves[0].to(entries.dtype), self._halves[1]
         ends = (ends + size * torch.arange(some, device=ends.device)[:, None]).flatten()
         ends, columns = torch.cat([ends.new_zeros(1), ends]), self.columns.repeat(some)
         halves = []
@@ -160,6 +160,12 @@ class Topology:
             halves.append(basis.T @ (stacked @ basis).reshape(len(matrices), self.nodes, -1))
         upper = torch.cat(halves)
         return upper + upper.transpose(1, 2)
+
+    @lazy
+    def _halves(self) -> tuple[Tensor, Tensor]:
+        """Of the matrices' upper halves: each entry's weight, and where rows end, (n,)."""
+        weights = torch.where(self.rows == self.columns, 0.5, 1.0)
+        return weights, torch.bincount(self.rows, minlength=self.nodes).cumsum(0)
 
     def scipy(self, entries: Tensor) -> sp.csr_matrix:
         """One symmetric matrix, (e,), for SciPy's sparse solvers."""
