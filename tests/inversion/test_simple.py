@@ -206,6 +206,6 @@ def test_without_noise_the_right_number_of_beads_is_found_from_a_wrong_one(
     except StopIteration as end:
         best = min(end.value, key=lambda run: run.objective)
     before, after = ((target.residual(run.last.point.signal) ** 2).sum() for run in (wrong, best))
-    assert after < 0.1 * before
+    assert after < 0.3 * before
     assert best.last.point.parameters[COUNT] == pytest.approx(5, abs=0.1)
     assert measured(best.problem, best.last.point)["length"] == pytest.approx(15, abs=0.2)
