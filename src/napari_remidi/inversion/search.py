@@ -12,14 +12,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from napari_remidi.inversion.descents import fine_enough
+from napari_remidi.inversion.descents import QUIET, fine_enough
 from napari_remidi.inversion.levenberg_marquardt import Point
 from napari_remidi.inversion.simplification import Simplification
 from napari_remidi.inversion.solution import Iterate
 from napari_remidi.physics.devices import workers
 
 NOISE_OFF = 1.3  # times too much or too little noise assumed, above which the best fit is refined with the better value
-TOGETHER, ON = 1, 4  # steps in the coarse problem that all starts take, and those that go on after these
+# steps in the coarse problem that all starts take, and the same where there is next to no noise and valleys are narrow;
+# those that go on after these
+TOGETHER, TOGETHER_QUIET, ON = 1, 2, 4
 ENOUGH = 3.0  # in units of χ² of the coarse problem, what a step there must promise to be worth its time
 REFINED = 2  # starts that go on to the full problem
 
@@ -32,10 +34,10 @@ class Search(Simplification):
 
         Where the winner does not explain the signal, simple axons are tried, and then the next ones.
         """
-        rough = self.rough
-        runs = [self.run("starting", self.coarse, rough, point, TOGETHER + ON, ENOUGH) for point in candidates]
+        rough, together = self.rough, TOGETHER_QUIET if self.target.noise_sd < QUIET else TOGETHER
+        runs = [self.run("starting", self.coarse, rough, point, together + ON, ENOUGH) for point in candidates]
         with workers(self.coarse.device) as each:
-            runs = yield from self.walk(runs, TOGETHER, each)
+            runs = yield from self.walk(runs, together, each)
             runs = yield from self.race(runs[:REFINED], ON, each)
         for run in runs:
             assert run.last is not None
