@@ -118,8 +118,11 @@ class Pulse:
         """Number of the signal's coarser steps."""
         if self.rough:
             return self.steps_of(ROUGH_STEP, ROUGH_FEWEST)
-        steps = self.steps_of(PHASE_STEP, STEPS[0])
-        while steps < STEPS[1] and self._narrowed(steps) > NARROWED:
+        return self.following(self.steps_of(PHASE_STEP, STEPS[0]), NARROWED)
+
+    def following(self, steps: int, allowed: float) -> int:
+        """So many coarser steps, or as many more as keep to an error of S0 where spins cross the cell in less."""
+        while steps < STEPS[1] and self._narrowed(steps) > allowed:
             steps += 2
         return steps
 
@@ -171,8 +174,8 @@ class Pulse:
     def _narrowing(self) -> tuple[Floats, Floats]:
         """E and D λ, (..., r), of all modes but those too slow to matter."""
         model = self.model
-        start = model.start / model.start.norm()
-        from_start = (model.position @ start).square().sum(-2).double().cpu().numpy()
+        even = model.detect / model.detect.norm()  # whatever the start, so that signals add up as starts do
+        from_start = (model.position @ even).square().sum(-2).double().cpu().numpy()
         rates = np.maximum(self.diffusivity * model.decay.double().cpu().numpy(), SLOW / self.block.delta)
         return 2 * self.block.delta * self.strongest**2 * from_start / rates, rates
 

@@ -36,6 +36,7 @@ from napari_remidi.physics.reduction.reduced import ReducedModel, ReducedTangent
 PHASE_STEP = 0.62  # rad, of the finer sweep unless it is to be exact
 COLUMNS = 8  # derivatives come in multiples of; a processor's products of matrices are twice as fast then
 FEWEST = 14  # steps of the finer sweep
+NARROWED = 5e-4  # of S0, see `Pulse.following`
 ALLOWED = 0.1  # of the interpolation between strengths then: it leaves 1e-4 of the largest derivative
 CACHED_BYTES = 2**27  # of working memory on a CPU; more is no faster there
 
@@ -79,6 +80,8 @@ def pgse_sensitivity(
         whole = Pulse(model, block, diffusivity, rotation, None if exact else ALLOWED, rough)
         step, fewest = (ROUGH_STEP, 2 * ROUGH_FEWEST) if rough else (PHASE_STEP, FEWEST)
         steps = 2 * whole.steps if exact else whole.steps_of(step, fewest)
+        if not (exact or rough):
+            steps = 2 * whole.following(steps // 2, NARROWED)
         for pulse in whole.parts(sum(_numbers(whole, steps)) * ones.element_size(), memory):
             shape, by_diffusivity, direction = _Sweep(pulse, tangents, steps).derivatives()
             if pulse.rotation is not None:
