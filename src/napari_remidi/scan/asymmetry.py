@@ -34,20 +34,29 @@ def asymmetry(signal: Floats, protocol: "Protocol", axis: Floats, noise_sd: floa
     What the shells' twofold parts have more than noise would give them, in standard deviations of that (of χ²); minus
     infinity where no shell has enough directions
     """
-    across = np.linalg.svd(np.eye(3) - np.outer(axis, axis))[0][:, :2]
     squares, degrees = 0.0, 0
+    kept: dict[bytes, Floats] = {}  # shells often have the same directions
     for shell in protocol.shells:
         if len(shell.indices) < FEWEST:
             continue
         directions = protocol.bvecs[shell.indices]
-        z, (x, y) = directions @ axis, (directions @ across).T
-        even = (z**2)[:, None] ** np.arange(ROUND)
-        odd = z[:, None] * even[:, :OFF_AXIS]
-        others = np.hstack([even, odd * x[:, None], odd * y[:, None]])
-        twofold = np.hstack([even[:, :TWOFOLD] * part[:, None] for part in (x * x - y * y, 2 * x * y)])
-        both, _ = np.linalg.qr(np.hstack([others, twofold]))
-        found = both[:, others.shape[1] :].T @ signal[shell.indices]
+        key = directions.tobytes()
+        if key not in kept:
+            kept[key] = _twofold(directions, axis)
+        found = kept[key].T @ signal[shell.indices]
         squares, degrees = squares + float(found @ found), degrees + len(found)
     if degrees == 0:
         return -np.inf
     return float((squares / (noise_sd**2 + LEFT_OUT**2) - degrees) / np.sqrt(2 * degrees))
+
+
+def _twofold(directions: Floats, axis: Floats) -> Floats:
+    """Orthonormal twofold functions of directions (n, 3) that the others do not hold, (n, 2 `TWOFOLD`)."""
+    across = np.linalg.svd(np.eye(3) - np.outer(axis, axis))[0][:, :2]
+    z, (x, y) = directions @ axis, (directions @ across).T
+    even = (z**2)[:, None] ** np.arange(ROUND)
+    odd = z[:, None] * even[:, :OFF_AXIS]
+    others = np.hstack([even, odd * x[:, None], odd * y[:, None]])
+    twofold = np.hstack([even[:, :TWOFOLD] * part[:, None] for part in (x * x - y * y, 2 * x * y)])
+    both, _ = np.linalg.qr(np.hstack([others, twofold]))
+    return np.asarray(both[:, others.shape[1] :])
