@@ -53,9 +53,10 @@ def vertex_sd(shape: Shape, rotation: Floats, covariance: Floats, boundary: NDAr
     rows = np.r_[np.arange(size), np.arange(turn.start, turn.stop)]
     block = covariance[np.ix_(rows, rows)]
     along = np.einsum("pnc,nc->np", moves, normals)
-    sd = np.sqrt(np.maximum(np.einsum("np,pq,nq->n", along, block, along), 0))
+    sd = np.sqrt(np.maximum((along @ block * along).sum(axis=1), 0))
     inside = ~normals.any(axis=1)
-    everywhere = np.einsum("pnc,pq,qnc->n", moves[:, inside], block, moves[:, inside])
+    within = moves[:, inside]
+    everywhere = (np.tensordot(block, within, 1) * within).sum(axis=(0, 2))
     sd[inside] = np.sqrt(np.maximum(everywhere, 0) / 3)
     return sd
 

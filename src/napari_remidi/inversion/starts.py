@@ -10,7 +10,8 @@ bent to a U diffuses farthest across the line between its ends.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,11 +23,13 @@ from napari_remidi.inversion.settings import Settings
 from napari_remidi.physics.devices import workers
 from napari_remidi.physics.encoding.pgse import pgse_signal
 from napari_remidi.physics.encoding.pulses import pulse_blocks
+from napari_remidi.physics.reduction.reduced import ModelStack
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
     from napari_remidi.scan.shells import Shell
     from napari_remidi.shapes import Prior
+    from napari_remidi.shapes.exemplars import ExemplarModels
 
 Floats = NDArray[np.float64]
 DEGREE = 4
@@ -35,7 +38,6 @@ SHELLS = 4  # of a protocol that has more: starts are as good as with degree 8, 
 TENSOR_B = 2000.0  # s/mm², of the shell that the axis is taken from, or the one next to it
 MODES = 12  # that examples are simulated in, of 24
 TOGETHER = 32  # examples simulated
-PIECES = 8  # that orientations are tried in: each fits into a processor's cache
 COARSE_SHELLS, COARSE_DIRECTIONS = 12, 15  # of a protocol that has more, where starts compete
 COARSE_LEAST = 150  # measurements
 LEAST_SIGNAL = 1e-3  # of S0: what is less counts as that in a logarithm
@@ -56,7 +58,7 @@ class StartLibrary:
 
     latents: Floats
     frames: Floats
-    polynomials: NDArray[np.float32]
+    polynomials: Floats
     rows: tuple[NDArray[np.int64], ...]
 
 
@@ -76,7 +78,7 @@ def build_library(
     several = cache(lambda cells: [block.repeated(cells, len(body)) for block in blocks])
 
     def simulated(first: int) -> Floats:
-        models = prior.models.stack(slice(first, min(first + TOGETHER, count)), MODES)
+        models = _examples(prior.models, first, min(first + TOGETHER, count))
         cells = len(models.decay)
         signal = pgse_signal(models, several(cells), settings.diffusivity, count=cells * len(body), rough=True)
         return np.asarray(signal.double().cpu()).reshape(cells, -1)
@@ -88,13 +90,19 @@ def build_library(
             signals.extend(some)
             yield len(signals) / count
     at_nodes = np.array(signals).reshape(len(latents), len(shells), DIRECTIONS)
-    frames = np.array([tensor_frame(signal, directions) for signal in at_nodes[:, 0]])
+    frames = tensor_frame(at_nodes[:, 0], directions)
     fit = np.linalg.pinv(monomials(directions))
     turned = (
         fit @ monomials((directions @ frames.transpose(0, 2, 1)).reshape(-1, 3)).reshape(count, DIRECTIONS, -1) @ fit
     )
-    polynomials = np.einsum("ekd,esd->ske", turned, at_nodes).astype(np.float32)
+    polynomials = np.einsum("ekd,esd->ske", turned, at_nodes)
     yield StartLibrary(latents, frames, polynomials, tuple(shell.indices for shell in shells))
+
+
+@lru_cache(maxsize=64)
+def _examples(models: "ExemplarModels", first: int, last: int) -> ModelStack:
+    """Some examples' models. They keep the gradients' eigenvectors, which are the same for every protocol."""
+    return models.stack(slice(first, last), MODES)
 
 
 def best_starts(library: StartLibrary, signal: Floats, protocol: "Protocol", count: int) -> list[tuple[Floats, Floats]]:
@@ -102,21 +110,17 @@ def best_starts(library: StartLibrary, signal: Floats, protocol: "Protocol", cou
     signal: (latent, rotation).
     """
     rotations = rotations_about(principal_axis(signal, protocol))
-
-    def misfit_of(some: Floats) -> Floats:
-        total = np.zeros((len(some), len(library.latents)))
-        turned, basis = np.zeros((0, 3)), np.zeros((0, len(EXPONENTS)), dtype=np.float32)
-        for polynomials, rows in zip(library.polynomials, library.rows, strict=True):
-            if not np.array_equal(turned, protocol.bvecs[rows]):  # shells often have the same directions
-                turned = protocol.bvecs[rows]
-                basis = monomials(np.einsum("rij,mi->rmj", some, turned).reshape(-1, 3)).astype(np.float32)
-            missed = (basis @ polynomials).reshape(len(some), len(rows), -1)
-            missed -= signal[rows, None]
-            total += np.square(missed, out=missed).sum(axis=1)
-        return total
-
-    with workers(torch.device("cpu")) as each:
-        misfit = np.concatenate(list(each(misfit_of, np.array_split(rotations, PIECES))))
+    # |φ p − s|² = ⟨φᵀφ, p pᵀ⟩ − 2 (φᵀs)·p + |s|², whose first term shells of the same directions share
+    misfit = np.zeros((len(rotations), len(library.latents)))
+    parts = zip(library.polynomials, library.rows, strict=True)
+    for _, alike in groupby(parts, key=lambda part: protocol.bvecs[part[1]].tobytes()):
+        shells = list(alike)
+        turned = np.einsum("rij,mi->rmj", rotations, protocol.bvecs[shells[0][1]])
+        basis = monomials(turned.reshape(-1, 3)).reshape(*turned.shape[:2], -1)
+        squares = sum(polynomials[:, None] * polynomials for polynomials, _ in shells)
+        misfit += (basis.transpose(0, 2, 1) @ basis).reshape(len(rotations), -1) @ squares.reshape(-1, misfit.shape[1])
+        for polynomials, rows in shells:
+            misfit -= 2 * (signal[rows] @ basis) @ polynomials
     orientation = misfit.argmin(axis=0)
     order = np.argsort(misfit.min(axis=0))
     return [
@@ -133,13 +137,14 @@ def principal_axis(signal: Floats, protocol: "Protocol") -> Floats:
 
 
 def tensor_frame(signal: Floats, directions: Floats) -> Floats:
-    """Principal axes, (3, 3), of the tensor of one shell's signal, (M,) in directions (M, 3): the columns x, y and, of
-    fastest diffusion, z.
+    """Principal axes, (..., 3, 3), of the tensors of one shell's signals, (..., M) in directions (M, 3): the columns x,
+    y and, of fastest diffusion, z.
     """
     products = np.einsum("mi,mj->mij", directions, directions).reshape(-1, 9)
-    tensor = np.linalg.lstsq(products, -np.log(np.maximum(signal, LEAST_SIGNAL)), rcond=None)[0].reshape(3, 3)
-    axes = np.linalg.eigh(tensor)[1]
-    return axes * np.linalg.det(axes)
+    decay = -np.log(np.maximum(signal, LEAST_SIGNAL)).reshape(-1, len(directions))
+    tensors = np.linalg.lstsq(products, decay.T, rcond=None)[0].T.reshape(*signal.shape[:-1], 3, 3)
+    axes = np.linalg.eigh(tensors)[1]
+    return np.asarray(axes * np.linalg.det(axes)[..., None, None])
 
 
 def monomials(directions: Floats) -> Floats:

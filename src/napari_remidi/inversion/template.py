@@ -117,10 +117,8 @@ class Template:
         if latent @ latent > farthest(len(latent)):
             return None
         if coefficients is None:
-            with torch.no_grad():
-                points = self.prior.decode_points(torch.as_tensor(latent))
-        else:
-            points = self.prior.basis.vertices(torch.as_tensor(coefficients), self.prior.tube)
+            coefficients = self.prior.coefficients(latent)
+        points = self.prior.basis.vertices(torch.as_tensor(coefficients), self.prior.tube)
         if is_folded(points.numpy(), self.prior.tetrahedra):
             return None
         if self.beyond and self.beyond.shape(latent, coefficients) is None:
@@ -141,13 +139,13 @@ class Shape:
     template : Template
     latent : (d,)
     points : (n, 3) float64 µm, node mean at the origin
-    coefficients : (C,) that it was made of; None: those that the latent decodes to
+    coefficients : (C,) that it was made of, those that the latent decodes to or others near them
     """
 
     template: Template
     latent: Floats
     points: Tensor
-    coefficients: Floats | None = None
+    coefficients: Floats
 
     @property
     def volume(self) -> float:

@@ -61,16 +61,28 @@ def smooth_part(values: ArrayLike, protocol: "Protocol") -> tuple[NDArray[np.flo
     for _, group in groupby(protocol.shells, key=lambda shell: str(alike(shell))):
         shells = tuple(group)
         rows = np.concatenate([shell.indices for shell in shells])
-        powers = np.vander(protocol.bvals[rows] / protocol.bvals[rows].max(), min(len(shells), 2))
-        order = _order(len(rows) // powers.shape[1])
-        harmonics = np.concatenate([_harmonics(protocol.bvecs[s.indices].tobytes(), order) for s in shells])
-        products = (powers[:, :, None] * harmonics[:, None, :]).reshape(len(rows), -1)
-        means = np.repeat(np.eye(len(shells)), [len(shell.indices) for shell in shells], axis=0)
-        left, size, _ = np.linalg.svd(np.hstack([means, products]), full_matrices=False)
-        span = left[:, size > RANK * size[0]]
+        directions = np.ascontiguousarray(protocol.bvecs[rows])
+        span = _smooth_span(tuple(len(s.indices) for s in shells), protocol.bvals[rows].tobytes(), directions.tobytes())
         smooth[rows] = np.tensordot(span, np.tensordot(span.T, values[rows], 1), 1)
         rank += span.shape[1]
     return smooth, rank
+
+
+@lru_cache(maxsize=64)
+def _smooth_span(sizes: tuple[int, ...], bvals: bytes, directions: bytes) -> NDArray[np.float64]:
+    """Smooth functions on shells of so many measurements, one after the other: orthonormal columns, (n, rank).
+
+    From b (n,) and directions (n, 3), float64; timings often have the same ones.
+    """
+    b = np.frombuffer(bvals)
+    powers = np.vander(b / b.max(), min(len(sizes), 2))
+    order = _order(len(b) // powers.shape[1])
+    by_shell = np.split(np.frombuffer(directions).reshape(-1, 3), np.cumsum(sizes)[:-1])
+    harmonics = np.concatenate([_harmonics(some.tobytes(), order) for some in by_shell])
+    products = (powers[:, :, None] * harmonics[:, None, :]).reshape(len(b), -1)
+    means = np.repeat(np.eye(len(sizes)), sizes, axis=0)
+    left, size, _ = np.linalg.svd(np.hstack([means, products]), full_matrices=False)
+    return np.asarray(left[:, size > RANK * size[0]])
 
 
 @lru_cache(maxsize=256)

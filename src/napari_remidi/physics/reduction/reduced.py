@@ -65,9 +65,12 @@ class ReducedModel:
         if key not in self._turned:
             if len(self._turned) >= KEPT:
                 self._turned.clear()
-            gradient = torch.einsum("gc,cij->gij", directions, self.position.to(directions))
-            self._turned[key] = eigenbases(gradient)
+            self._turned[key] = eigenbases(self._along(directions))
         return self._turned[key]
+
+    def _along(self, directions: Tensor) -> Tensor:
+        """g·A, (G, r, r)."""
+        return torch.einsum("gc,cij->gij", directions, self.position.to(directions))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +80,10 @@ class ModelStack(ReducedModel):
     `decay` is (K, r), `position` (K, 3, r, r); `start` and `detect`, (r,), are the same for all.
     """
 
-    def turning(self, directions: Tensor) -> tuple[Tensor, Tensor]:
-        """Eigenvalues (G, r) and eigenvectors (G, r, r) of g·A for gradient directions (G, 3), G / K for each cell."""
+    def _along(self, directions: Tensor) -> Tensor:
+        """g·A, (G, r, r), G / K for each cell."""
         cells = directions.unflatten(0, (len(self.decay), -1))
-        return eigenbases(torch.einsum("kgc,kcij->kgij", cells, self.position.to(directions)).flatten(0, 1))
+        return torch.einsum("kgc,kcij->kgij", cells, self.position.to(directions)).flatten(0, 1)
 
 
 @dataclass(frozen=True, eq=False)
