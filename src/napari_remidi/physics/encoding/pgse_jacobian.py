@@ -78,10 +78,7 @@ def pgse_sensitivity(
     memory = CACHED_BYTES if ones.device.type == "cpu" else CHUNK_BYTES
     for block in blocks:
         whole = Pulse(model, block, diffusivity, rotation, None if exact else ALLOWED, rough)
-        step, fewest = (ROUGH_STEP, 2 * ROUGH_FEWEST) if rough else (PHASE_STEP, FEWEST)
-        steps = 2 * whole.steps if exact else whole.steps_of(step, fewest)
-        if not (exact or rough):
-            steps = 2 * whole.following(steps // 2, NARROWED)
+        steps = _steps(whole, exact, rough)
         for pulse in whole.parts(sum(_numbers(whole, steps)) * ones.element_size(), memory):
             shape, by_diffusivity, direction = _Sweep(pulse, tangents, steps).derivatives()
             if pulse.rotation is not None:
@@ -90,6 +87,15 @@ def pgse_sensitivity(
             pulse.put(result.diffusivity, by_diffusivity)
             pulse.put(result.direction, pulse.block.sign[..., None] * direction)
     return result
+
+
+def _steps(pulse: Pulse, exact: bool, rough: bool) -> int:
+    """Of the finer sweep; even."""
+    if exact:
+        return 2 * pulse.steps
+    if rough:
+        return pulse.steps_of(ROUGH_STEP, 2 * ROUGH_FEWEST)
+    return 2 * pulse.following(pulse.steps_of(PHASE_STEP, FEWEST) // 2, NARROWED)
 
 
 class _Kept(threading.local):

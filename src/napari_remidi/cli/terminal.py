@@ -1,12 +1,9 @@
-"""Tables and progress bars on a terminal."""
+"""What commands print: tables, progress bars and warnings."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from napari_remidi.inversion import ProtocolReport
-
-MOST_PARTS = 8  # of a protocol, printed
+import click
 
 
 def print_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
@@ -20,29 +17,6 @@ def print_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     for row in rows:
         table.add_row(*row)
     Console().print(table)
-
-
-def print_protocol_report(report: "ProtocolReport") -> None:
-    """Print a protocol report as tables, its cautions below."""
-    known = "unknown" if report.fit_diffusivity else f"{report.diffusivity:g} µm²/ms"
-    print(
-        f"{report.measurements} measurements at SNR {report.snr:g}, diffusivity {known}; "
-        f"{report.draws} draws of prior {report.prior!r}"
-    )
-    rows = []
-    for q in report.quantities:
-        typical = "" if q.typical is None else f"{q.typical:.2f}"
-        numbers = (f"{q.prior_sd:.2f}", f"{q.sd:.3f}", f"{q.sd_90:.3f}", f"{100 * q.left:.1f} %")
-        rows.append((f"{q.name}, {q.unit}", typical, *numbers))
-    print_table(("quantity", "typical", "sd unmeasured", "sd, median", "sd, 90 %", "spread left"), rows)
-    for title, parts in (("without the timing", report.timings), ("without the shell", report.shells)):
-        if parts:
-            worth = [(p.name, str(p.measurements), f"× {p.radius_factor:.2f}") for p in parts[:MOST_PARTS]]
-            print_table((title, "measurements", "sd of the radius"), worth)
-    if len(report.shells) > MOST_PARTS:
-        print(f"The {MOST_PARTS} most valuable shells of {len(report.shells)}; --json lists all.")
-    for caution in report.cautions:
-        print(f"Caution: {caution}")
 
 
 class TerminalProgress:
@@ -81,3 +55,15 @@ class TerminalProgress:
             self._bar.update(task, completed=iterate.fraction, note=iterate.message)
 
         return show
+
+
+def warn(what: str, report: dict[str, Any]) -> None:
+    """Print a report's warning, if it has one, on the error stream."""
+    if report["warning"]:
+        click.secho(f"{what}: {report['warning']}", fg="yellow", err=True)
+
+
+def radius_words(report: dict[str, Any]) -> str:
+    """A report's mean radius and its standard deviation, µm."""
+    radius = report["radius_um"]
+    return f"{radius['mean']:.2f}" + (f" ± {radius['sd']:.2f}" if radius["sd"] is not None else "")
