@@ -70,7 +70,9 @@ def pgse_sensitivity(
     """Jacobian of every measurement; parameters as in `pgse_signal`. `direction` is in the world's frame.
 
     `exact` takes the signal's own steps and strengths instead of fewer: half as fast, and 1e-5 of the largest
-    derivative from it instead of 1e-3 (diffusivity: 3e-3). `rough` takes fewer still: 1 or 2 % of a derivative's norm.
+    derivative from it instead of 1e-3 (diffusivity: 3e-3). `rough` takes fewer still: 4 to 9 % of the whole
+    Jacobian's norm for most axons of the prior with the paper's protocol, 23 % for the worst of eight; a descent takes
+    as many steps with a better one.
     """
     ones = signal_of_ones(blocks, count)
     parameters = len(tangents.start)
