@@ -11,9 +11,10 @@ from napari_remidi.errors import InputError
 from napari_remidi.inversion import Inverter, Settings
 from napari_remidi.inversion.preview import Preview
 from napari_remidi.inversion.preview.examples import DEGREE, TurnedSignals, noisy, random_rotations
-from napari_remidi.inversion.preview.harmonics import Harmonics, monomials
+from napari_remidi.inversion.preview.harmonics import Harmonics
 from napari_remidi.inversion.preview.training import Outline, distance
-from napari_remidi.inversion.starts import StartLibrary, build_library, half_sphere
+from napari_remidi.inversion.sphere import half_sphere, monomials
+from napari_remidi.inversion.starts import StartLibrary, build_library
 from napari_remidi.physics import TetMesh, simulate
 from napari_remidi.results import reconstruct
 from napari_remidi.scan import Protocol, Waveform, spread_directions

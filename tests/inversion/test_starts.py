@@ -5,12 +5,12 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from napari_remidi.inversion.settings import Settings
+from napari_remidi.inversion.sphere import half_sphere
 from napari_remidi.inversion.starts import (
     StartLibrary,
     best_starts,
     build_library,
     coarse_rows,
-    half_sphere,
     spread_subset,
     tensor_frame,
 )

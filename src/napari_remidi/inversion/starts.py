@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from napari_remidi.inversion.rotation import rotations_about
 from napari_remidi.inversion.settings import Settings
+from napari_remidi.inversion.sphere import half_sphere, monomials
 from napari_remidi.physics.devices import workers
 from napari_remidi.physics.encoding.pgse import pgse_signal
 from napari_remidi.physics.encoding.pulses import pulse_blocks
@@ -41,7 +42,6 @@ TOGETHER = 32  # examples simulated
 COARSE_SHELLS, COARSE_DIRECTIONS = 12, 15  # of a protocol that has more, where starts compete
 COARSE_LEAST = 150  # measurements
 LEAST_SIGNAL = 1e-3  # of S0: what is less counts as that in a logarithm
-EXPONENTS = np.array([(a, b, DEGREE - a - b) for a in range(DEGREE + 1) for b in range(DEGREE + 1 - a)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +91,8 @@ def build_library(
             yield len(signals) / count
     at_nodes = np.array(signals).reshape(len(latents), len(shells), DIRECTIONS)
     frames = tensor_frame(at_nodes[:, 0], directions)
-    fit = np.linalg.pinv(monomials(directions))
-    turned = (
-        fit @ monomials((directions @ frames.transpose(0, 2, 1)).reshape(-1, 3)).reshape(count, DIRECTIONS, -1) @ fit
-    )
+    fit = np.linalg.pinv(_monomials(directions))
+    turned = fit @ _monomials(directions @ frames.transpose(0, 2, 1)) @ fit
     polynomials = np.einsum("ekd,esd->ske", turned, at_nodes)
     yield StartLibrary(latents, frames, polynomials, tuple(shell.indices for shell in shells))
 
@@ -116,7 +114,7 @@ def best_starts(library: StartLibrary, signal: Floats, protocol: "Protocol", cou
     for _, alike in groupby(parts, key=lambda part: protocol.bvecs[part[1]].tobytes()):
         shells = list(alike)
         turned = np.einsum("rij,mi->rmj", rotations, protocol.bvecs[shells[0][1]])
-        basis = monomials(turned.reshape(-1, 3)).reshape(*turned.shape[:2], -1)
+        basis = _monomials(turned)
         squares = sum(polynomials[:, None] * polynomials for polynomials, _ in shells)
         misfit += (basis.transpose(0, 2, 1) @ basis).reshape(len(rotations), -1) @ squares.reshape(-1, misfit.shape[1])
         for polynomials, rows in shells:
@@ -147,21 +145,8 @@ def tensor_frame(signal: Floats, directions: Floats) -> Floats:
     return np.asarray(axes * np.linalg.det(axes)[..., None, None])
 
 
-def monomials(directions: Floats) -> Floats:
-    """Homogeneous monomials of degree four, (M, 15)."""
-    powers = np.ones((DEGREE + 1, *directions.T.shape))
-    for power in range(1, DEGREE + 1):
-        powers[power] = powers[power - 1] * directions.T
-    x, y, z = (powers[EXPONENTS[:, axis], axis] for axis in range(3))
-    return (x * y * z).T
-
-
-def half_sphere(count: int) -> Floats:
-    """Directions spread evenly over the upper half sphere (Fibonacci), (count, 3)."""
-    z = 1 - (np.arange(count) + 0.5) / count
-    azimuth = np.pi * (1 + np.sqrt(5)) * np.arange(count)
-    sine = np.sqrt(1 - z**2)
-    return np.stack([sine * np.cos(azimuth), sine * np.sin(azimuth), z], axis=1)
+def _monomials(directions: Floats) -> Floats:
+    return monomials(torch.as_tensor(directions), DEGREE).numpy()
 
 
 def spread_shells(protocol: "Protocol", count: int) -> list["Shell"]:

@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_remidi.inversion.preview.harmonics import monomials
-from napari_remidi.inversion.starts import half_sphere
+from napari_remidi.inversion.sphere import half_sphere, monomials
 from napari_remidi.inversion.template import Template
 from napari_remidi.physics.encoding.pgse import pgse_signal
 from napari_remidi.physics.encoding.pulses import pulse_blocks

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_remidi.inversion.starts import half_sphere
+from napari_remidi.inversion.sphere import half_sphere, monomials
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
@@ -73,22 +73,6 @@ class Harmonics:
         """Coefficients of the harmonics in frames, (B, F)."""
         values = polynomials @ monomials(self._nodes @ frames.transpose(1, 2), HIGHEST).transpose(1, 2)
         return (values @ self._analysis.T).flatten(1)[:, self._kept]
-
-
-def monomials(directions: Tensor, degree: int) -> Tensor:
-    """Homogeneous monomials of a degree, (..., 3) -> (..., (degree + 1)(degree + 2) / 2)."""
-    powers = [torch.ones_like(directions)]
-    for _ in range(degree):
-        powers.append(powers[-1] * directions)
-    stacked = torch.stack(powers, dim=-1)
-    a, b, c = _exponents(degree)
-    return stacked[..., 0, a] * stacked[..., 1, b] * stacked[..., 2, c]
-
-
-@lru_cache
-def _exponents(degree: int) -> tuple[Tensor, Tensor, Tensor]:
-    exponents = [(a, b, degree - a - b) for a in range(degree + 1) for b in range(degree + 1 - a)]
-    return tuple(torch.tensor(column) for column in zip(*exponents, strict=True))  # type: ignore[return-value]
 
 
 def _count(order: int) -> int:

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_remidi.inversion.preview.examples import DEGREE, Examples
-from napari_remidi.inversion.preview.harmonics import monomials
-from napari_remidi.inversion.starts import half_sphere
+from napari_remidi.inversion.sphere import half_sphere, monomials
 
 COMPONENTS, WIDTH = 150, 384
 NODES = 120  # directions at which principal components are taken
