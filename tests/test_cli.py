@@ -1,7 +1,9 @@
 """The command line, as a user meets it: files in, files and one clear line out."""
 
 import json
+import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from napari_remidi.cli import main
+from napari_remidi.cli.terminal import TerminalProgress
 from napari_remidi.results.words import quantity_lines
 from napari_remidi.shapes import Prior, make_phantom
 
@@ -260,3 +263,15 @@ def test_bad_input_is_one_line_and_a_failure(scan: Path, tmp_path: Path, case: s
     assert len(lines) == 1, done.output
     assert expected in lines[0]
     assert "Traceback" not in done.output
+
+
+def test_ctrl_c_ends_a_run_where_it_is_and_once_more_at_once() -> None:
+    iterate, before = SimpleNamespace(fraction=0.1, message=""), signal.getsignal(signal.SIGINT)
+    with TerminalProgress(quiet=True) as progress:
+        watch = progress.iterates("voxel")
+        assert watch(iterate)
+        signal.raise_signal(signal.SIGINT)
+        assert not watch(iterate)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before

@@ -10,13 +10,12 @@ from scipy.spatial.transform import Rotation
 from napari_remidi.errors import Cancelled, InputError, PriorError, ProtocolError, TimingError
 from napari_remidi.inversion import Settings, protocol_report
 from napari_remidi.inversion.cell import CellProblem
-from napari_remidi.inversion.design.cautions import lacking
 from napari_remidi.inversion.design.expected_errors import ORIENTATION_VARIANCE, ExpectedErrors
 from napari_remidi.inversion.design.quantities import quantities_of, quantity_changes
 from napari_remidi.inversion.levenberg_marquardt import Target, descend
 from napari_remidi.inversion.rotation import rotations_about
 from napari_remidi.inversion.template import Template
-from napari_remidi.scan import Protocol, Waveform, spread_directions
+from napari_remidi.scan import Protocol, Waveform
 from napari_remidi.shapes import Prior
 from napari_remidi.shapes.families import closed_axon
 from napari_remidi.shapes.tube import Tube
@@ -171,21 +170,6 @@ def test_what_cannot_be_reported_is_refused(protocol: Protocol) -> None:
             protocol_report(protocol, **{name: value})
     with pytest.raises(PriorError, match=r"^prior 'dendrite' is unknown: choose 'axon' or 'axon-open', or give"):
         protocol_report(protocol, prior="dendrite")
-
-
-def test_what_a_protocol_lacks_is_said_in_a_sentence(protocol: Protocol) -> None:
-    assert list(lacking(protocol)) == []
-    (said,) = lacking(protocol.subset(protocol.is_b0 | (protocol.bvals == 3000)))
-    assert said.startswith("all weighted measurements have one b-value, 3000 s/mm²: ")
-    bvals, turns = np.r_[0, [1000.0] * 5, [2000.0] * 5], np.linspace(0, 2, 5)
-    in_a_plane = np.stack([np.cos(turns), np.sin(turns), 0 * turns], axis=1)
-    for directions, known in ((spread_directions(5), 5), (in_a_plane, 3)):
-        both_ways = Protocol.pgse(bvals, np.r_[[[0, 0, 0]], directions, -directions], 5, 25)
-        (said,) = lacking(both_ways)
-        assert said.startswith(f"the gradient directions determine {known} of the 6 numbers of a diffusion tensor: ")
-    assert list(lacking(protocol.subset(~protocol.is_b0))) == [
-        "the protocol has no b=0 measurement: S0 is taken as known exactly; add some"
-    ]
 
 
 def test_what_only_the_prior_tells_is_said(protocol: Protocol) -> None:

@@ -71,16 +71,30 @@ def test_an_axon_is_found_again_within_its_error_bars(truth, found, inverter) ->
     assert len(axon.history) == axon.solution.iterations
 
 
-def test_a_run_stops_within_one_iteration(signal, protocol, inverter) -> None:
+@pytest.mark.parametrize("stage", ["starting", "refining"])
+def test_a_cancelled_run_gives_its_best_shape_so_far_and_says_so(signal, protocol, inverter, found, stage) -> None:
     seen = []
 
     def stop(iterate: Iterate) -> bool:
         seen.append(iterate)
-        return iterate.iteration < 3
+        return iterate.stage != stage
 
-    with pytest.raises(Cancelled, match=r"^cancelled at step 3; nothing was saved$"):
-        reconstruct(signal, protocol, inverter=inverter, progress=stop)
-    assert seen[-1].iteration == 3
+    axon = reconstruct(signal, protocol, inverter=inverter, progress=stop)
+    assert seen[-1].stage == stage  # it stops within a step
+    assert axon.cancelled
+    report = axon.report()
+    assert report["stop_reason"] == "cancelled"
+    assert report["warning"].startswith("the run was cancelled: this is its best shape so far")
+    assert axon.surface.is_watertight
+    if stage == "refining":
+        assert axon.solution.chi2_per_dof == pytest.approx(seen[-1].chi2_per_dof, rel=0.05)
+    again = reconstruct(signal, protocol, inverter=inverter)  # nothing of it is left behind
+    np.testing.assert_allclose(again.points, found[0].points, atol=1e-6)
+
+
+def test_a_run_cancelled_before_there_is_a_shape_gives_none(signal, protocol) -> None:
+    with pytest.raises(Cancelled, match=r"^cancelled before there was a shape; nothing was saved$"):
+        reconstruct(signal, protocol, device="cpu", progress=lambda iterate: False)
 
 
 def test_the_same_request_gives_the_same_axon_also_after_a_closed_generator(signal, protocol, inverter, found) -> None:

@@ -1,8 +1,11 @@
 """What a report says to people."""
 
+from dataclasses import replace
+
 import pytest
 
-from napari_remidi.results.words import fit_words, quantity_lines, sentence, warning_of
+from napari_remidi.results.words import fit_words, quantity_lines, sentence, warning_of, warnings_of
+from napari_remidi.scan import Protocol
 
 FIT = {
     "chi2": 990.0, "degrees": 520.0, "noise_sd": 0.02, "noise_source": "given", "structure": 3.4, "p_value": 4e-31,
@@ -83,6 +86,41 @@ def test_a_shape_that_is_no_axon_is_called_that() -> None:
 @pytest.mark.parametrize("explained", [True, None])
 def test_there_is_no_warning_without_a_reason(explained) -> None:
     assert warning_of({**FIT, "explained": explained}, SETTINGS) is None
+
+
+ONE_B = (
+    "all weighted measurements have one b-value, 3000 s/mm²: the result leans on the assumed diffusivity and on the "
+    "prior; add a second b-value"
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "value", "expected"),
+    [
+        ({}, 1.19, "all weighted"),
+        (
+            {},
+            1.6,
+            "1 of 14 values of the signal are above 1.2 of S0, up to 1.6, which diffusion cannot make: check which "
+            f"volumes have b = 0, and that the signal was divided by theirs. {ONE_B[0].upper()}{ONE_B[1:]}",
+        ),
+        ({"noise_sd": 0.2}, 1.6, ONE_B),
+        (
+            {"stop_reason": "cancelled"},
+            1.0,
+            "the run was cancelled: this is its best shape so far, and neither its fit nor its error bars are a "
+            f"result's. {ONE_B[0].upper()}{ONE_B[1:]}",
+        ),
+    ],
+)
+def test_what_stands_against_a_result_is_said_a_sentence_each(axon, change, value, expected) -> None:
+    signal = axon.measured.copy()
+    signal[5] = value
+    assert warnings_of(replace(axon.solution, **change), signal, axon.protocol).startswith(expected)
+
+
+def test_nothing_is_said_where_nothing_stands_against_a_result(axon) -> None:
+    assert warnings_of(axon.solution, axon.measured, Protocol.paper()) is None
 
 
 def test_words_become_a_sentence() -> None:

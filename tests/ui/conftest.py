@@ -3,12 +3,14 @@
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+
+from napari_remidi.errors import Cancelled
 
 if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -66,12 +68,13 @@ class FakeAxon:
     signal: Any
     vertex_sd: Any
     chamfer: float | None = None
+    stop_reason: str = "converged"
 
     def with_truth(self, truth: Any) -> "FakeAxon":
-        return FakeAxon(self.points, self.faces, self.signal, self.vertex_sd, 0.1)
+        return replace(self, chamfer=0.1)
 
     def report(self) -> dict[str, Any]:
-        figures = {"chi2_per_dof": 1.02, "variance_explained": 0.998, "stop_reason": "converged", "seconds": 1.0}
+        figures = {"chi2_per_dof": 1.02, "variance_explained": 0.998, "stop_reason": self.stop_reason, "seconds": 1.0}
         return figures | {"iterations": 3, "chamfer_um": self.chamfer}
 
     def save(self, path: Any) -> None:
@@ -79,10 +82,14 @@ class FakeAxon:
 
 
 class FakeEngine:
-    """A generator function that grows a tube; it remembers what it was asked and how often it stepped."""
+    """A generator function that grows a tube; it remembers what it was asked and how often it stepped.
 
-    def __init__(self, steps=4, pause=0.02, error=None):
+    `settles`: a cancelled run returns the tube as it is.
+    """
+
+    def __init__(self, steps=4, pause=0.02, error=None, settles=False):
         self.steps, self.pause, self.error, self.calls, self.stepped = steps, pause, error, [], 0
+        self.settles = settles
 
     def __call__(self, signal, protocol, source, **settings):
         self.calls.append(SimpleNamespace(signal=signal, protocol=protocol, source=source, settings=settings))
@@ -92,7 +99,12 @@ class FakeEngine:
             self.stepped += 1
             points, faces = tube(bend=3.0 * (step + 1) / self.steps)
             message, done = f"step {step + 1}", (step + 1) / self.steps
-            yield SimpleNamespace(points=points, faces=faces, signal=signal, message=message, fraction=done)
+            try:
+                yield SimpleNamespace(points=points, faces=faces, signal=signal, message=message, fraction=done)
+            except Cancelled:
+                if not self.settles:
+                    raise
+                return FakeAxon(points, faces, signal, np.full(len(points), 0.2), stop_reason="cancelled")
         if self.error is not None:
             raise self.error
         points, faces = tube()

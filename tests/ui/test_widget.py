@@ -154,6 +154,19 @@ def test_cancel_stops_within_one_step(widget, engine, qtbot):
     assert widget.session.axon is None
 
 
+def test_a_cancelled_run_leaves_its_best_axon_and_says_that_it_is_no_result(widget, engine, viewer, qtbot):
+    engine.steps, engine.pause, engine.settles = 200, 0.05, True
+    widget.pick(VOXEL)
+    run(widget, qtbot, Phase.RUNNING)
+    qtbot.waitUntil(lambda: engine.stepped >= 2, timeout=5000)
+    widget.readout.cancel.native.click()
+    qtbot.waitUntil(lambda: widget.status.now.phase is Phase.STOPPED, timeout=5000)
+    assert widget.status.now.message == "Stopped. The axon is the best so far, not a result."
+    assert widget.session.axon.report()["stop_reason"] == "cancelled"
+    assert widget.readout.save.enabled
+    assert len(surfaces(viewer)) == 1
+
+
 def test_cancel_in_the_last_step_still_stops(widget, engine, qtbot):
     engine.steps, engine.pause = 1, 0.3
     widget.pick(VOXEL)

@@ -12,9 +12,12 @@ from napari_remidi.cli.inputs import GRADIENTS, opened
 from napari_remidi.cli.options import Command, as_json_option, device_option, gradient_options, settings_options
 from napari_remidi.cli.terminal import TerminalProgress, print_table, radius_words, warn
 from napari_remidi.errors import InputError
+from napari_remidi.inversion.solution import CANCELLED
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Scan
+
+INTERRUPTED = 130  # exit status, as shells have it
 
 
 @click.command(cls=Command)
@@ -37,7 +40,10 @@ def reconstruct(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Reconstruct the axon of a voxel, or of every voxel of a mask."""
+    """Reconstruct the axon of a voxel, or of every voxel of a mask.
+
+    Ctrl-C stops after the running step and writes the voxel's best shape so far, marked as such.
+    """
     from napari_remidi.results.batch import read_record, reconstruct_voxels
     from napari_remidi.results.words import fit_words, quantity_lines, sentence
 
@@ -79,6 +85,8 @@ def reconstruct(
         warn(f"voxel {', '.join(map(str, r['source']['voxel']))}", r)
     for failure in failures:
         click.echo(f"voxel {failure['voxel']}: {failure['error']}", err=True)
+    if any(r["stop_reason"] == CANCELLED for r in reports):
+        sys.exit(INTERRUPTED)
     if failures:
         sys.exit(1)
 

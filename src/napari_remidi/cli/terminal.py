@@ -1,5 +1,7 @@
 """What commands print: tables, progress bars and warnings."""
 
+import signal
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,12 +31,16 @@ class TerminalProgress:
         note = TextColumn("{task.fields[note]}", style="dim")
         columns = (TextColumn("{task.description}"), BarColumn(24), TimeElapsedColumn(), note)
         self._bar = Progress(*columns, console=Console(stderr=True), disable=quiet)
+        self._interrupted = False
+        self._others: list[Any] = []  # what Ctrl-C did before
 
     def __enter__(self) -> "TerminalProgress":
         self._bar.__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
+        while self._others:
+            signal.signal(signal.SIGINT, self._others.pop())
         self._bar.__exit__(*error)
 
     def share(self, what: str) -> Callable[[float], None]:
@@ -47,14 +53,23 @@ class TerminalProgress:
         task = next((t.id for t in self._bar.tasks if t.description == what), None)
         self._bar.update(self._bar.add_task(what, total=1.0, note="") if task is None else task, completed=done)
 
-    def iterates(self, what: str) -> Callable[[Any], None]:
-        """A task told of every iterate of a reconstruction."""
+    def iterates(self, what: str) -> Callable[[Any], bool]:
+        """A task told of every iterate of a reconstruction; answers False after Ctrl-C, so that it ends where it is."""
         task = self._bar.add_task(what, total=1.0, note="")
+        if not self._others and threading.current_thread() is threading.main_thread():
+            self._others.append(signal.signal(signal.SIGINT, self._interrupt))
 
-        def show(iterate: Any) -> None:
+        def show(iterate: Any) -> bool:
             self._bar.update(task, completed=iterate.fraction, note=iterate.message)
+            return not self._interrupted
 
         return show
+
+    def _interrupt(self, *_: Any) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
+        self._interrupted = True
+        click.echo("Stopping after this step; Ctrl-C once more stops at once.", err=True)
 
 
 def warn(what: str, report: dict[str, Any]) -> None:

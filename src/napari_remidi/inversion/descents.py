@@ -121,33 +121,35 @@ class Descents:
         A descent is given up where the best point so far is out of reach at its latest pace.
         """
         problem, last, left, gained = self.problem, None, self.settings.iterations, np.inf
-        for correcting in range(CORRECTIONS):
-            levels = min(1 + correcting, problem.template.levels)
-            if left < 1 or (correcting >= problem.template.levels and gained < NEGLIGIBLE):
-                break
-            if last is not None and (np.square(problem.correction / self.target.noise_sd)).sum() < NEGLIGIBLE:
-                break
-            left_out = partial(problem.left_out, point, levels, LITTLE * self.target.noise_sd)
-            # the derivatives, which the descent begins with, do not depend on it
-            correction, _ = at_once(problem.device, left_out, partial(problem.jacobian, point))
-            change = correction - problem.correction
-            if last is not None and ((change / self.target.noise_sd) ** 2).sum() < NEGLIGIBLE:
-                break
-            problem = problem.corrected(correction)
-            point = replace(point, signal=point.signal + change)
-            begun, before = objective(problem, self.target, point), np.inf
-            enough = CONVERGED if levels == problem.template.levels else NEGLIGIBLE
-            for step in descend(problem, self.target, point, left, enough):
-                last, left = step, left - 1
-                yield self.iterate("refining", step, number, problem, self.target)
-                if step.accepted:
-                    gain, before = before - step.objective, step.objective
-                    if step.objective - self.best_objective > OUT_OF_REACH * gain:
-                        return
-            assert last is not None
-            point, gained = last.point, begun - last.objective
-        if last is not None:
-            self.keep(last, problem)
+        try:
+            for correcting in range(CORRECTIONS):
+                levels = min(1 + correcting, problem.template.levels)
+                if left < 1 or (correcting >= problem.template.levels and gained < NEGLIGIBLE):
+                    break
+                if last is not None and (np.square(problem.correction / self.target.noise_sd)).sum() < NEGLIGIBLE:
+                    break
+                left_out = partial(problem.left_out, point, levels, LITTLE * self.target.noise_sd)
+                # the derivatives, which the descent begins with, do not depend on it
+                correction, _ = at_once(problem.device, left_out, partial(problem.jacobian, point))
+                change = correction - problem.correction
+                if last is not None and ((change / self.target.noise_sd) ** 2).sum() < NEGLIGIBLE:
+                    break
+                problem = problem.corrected(correction)
+                point = replace(point, signal=point.signal + change)
+                begun, before = objective(problem, self.target, point), np.inf
+                enough = CONVERGED if levels == problem.template.levels else NEGLIGIBLE
+                for step in descend(problem, self.target, point, left, enough):
+                    last, left = step, left - 1
+                    yield self.iterate("refining", step, number, problem, self.target)
+                    if step.accepted:
+                        gain, before = before - step.objective, step.objective
+                        if step.objective - self.best_objective > OUT_OF_REACH * gain:
+                            return
+                assert last is not None
+                point, gained = last.point, begun - last.objective
+        finally:  # also where it is cancelled
+            if last is not None:
+                self.keep(last, problem)
 
     @property
     def rough(self) -> Target:

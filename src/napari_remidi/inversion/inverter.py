@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_remidi.errors import InputError, PriorError
+from napari_remidi.errors import Cancelled, InputError, PriorError
 from napari_remidi.inversion.cell import CellProblem
 from napari_remidi.inversion.descents import AnyProblem
 from napari_remidi.inversion.fit import Noise, goodness_of_fit
@@ -84,10 +84,14 @@ class Inverter:
         self._coarse_rows = np.zeros(0, dtype=np.int64)
 
     def run(self, signal: Floats) -> Generator[Iterate, None, Solution]:
-        """Invert one signal, (M,) S/S0: yields every iterate, returns the solution; closing the generator cancels.
+        """Invert one signal, (M,) S/S0: yields every iterate, returns the solution.
+
+        Closing the generator cancels; where `Cancelled` is thrown into it, it returns the best shape so far.
 
         Raises
         ------
+        Cancelled
+            Where it was thrown before there was a shape.
         InputError
             For a signal of the wrong length, or with values that are not finite.
         OutOfMemory
@@ -133,13 +137,18 @@ class Inverter:
         target = self._target(signal, self._problem.model_error)
         assert self._coarse is not None
         search = Search(self._coarse, self._coarse_rows, self._problem, target, self.settings)
-        for candidates in self._candidates(signal, self._coarse, guesses):
-            yield from search.tournament(candidates)
-            if search.explained:
-                break
-        if self.settings.noise_sd is None and search.best is not None:
-            yield from search.with_noise(self._residual_sd(search.target, search.best))
-        yield from search.simplify()
+        try:
+            for candidates in self._candidates(signal, self._coarse, guesses):
+                yield from search.tournament(candidates)
+                if search.explained:
+                    break
+            if self.settings.noise_sd is None and search.best is not None:
+                yield from search.with_noise(self._residual_sd(search.target, search.best))
+            yield from search.simplify()
+        except Cancelled:
+            search.settle()
+            if search.best is None:
+                raise
         return self._solution(search, began)
 
     def _target(self, signal: Floats, model_error: float) -> Target:

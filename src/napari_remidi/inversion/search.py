@@ -9,13 +9,14 @@ Simple axons are fitted last (`simplification`).
 
 from collections.abc import Iterator
 from dataclasses import replace
+from operator import attrgetter
 
 import numpy as np
 
-from napari_remidi.inversion.descents import QUIET, fine_enough
-from napari_remidi.inversion.levenberg_marquardt import Point
+from napari_remidi.inversion.descents import QUIET, Run, fine_enough
+from napari_remidi.inversion.levenberg_marquardt import Point, Step, objective
 from napari_remidi.inversion.simplification import Simplification
-from napari_remidi.inversion.solution import Iterate
+from napari_remidi.inversion.solution import CANCELLED, Iterate
 from napari_remidi.physics.devices import workers
 
 NOISE_OFF = 1.3  # times too much or too little noise assumed, above which the best fit is refined with the better value
@@ -29,6 +30,8 @@ REFINED = 2  # starts that go on to the full problem
 class Search(Simplification):
     """The starts of one signal, and the best point so far."""
 
+    _competing: tuple[Run, ...] = ()
+
     def tournament(self, candidates: list[Point]) -> Iterator[Iterate]:
         """Let candidates of the coarse problem descend, refine the winner in the full one, keep the best of all.
 
@@ -36,6 +39,7 @@ class Search(Simplification):
         """
         rough, together = self.rough, TOGETHER_QUIET if self.target.noise_sd < QUIET else TOGETHER
         runs = [self.run("starting", self.coarse, rough, point, together + ON, ENOUGH) for point in candidates]
+        self._competing = tuple(runs)
         with workers(self.coarse.device) as each:
             runs = yield from self.walk(runs, together, each)
             runs = yield from self.race(runs[:REFINED], ON, each)
@@ -48,6 +52,16 @@ class Search(Simplification):
                 yield from self.simplify()
             if self.explained:
                 return
+
+    def settle(self) -> None:
+        """Go no further: where no start has been refined yet, the best one of the tournament is the best point."""
+        seen = [run.last for run in self._competing if run.last is not None]
+        if self.best is None and seen:
+            place = min(seen, key=attrgetter("objective")).point
+            point = self.problem.point(place.parameters, place.rotation)
+            if point is not None:
+                self.keep(Step(point, objective(self.problem, self.target, point), 0.0, True, None), self.problem)
+        self.stop = CANCELLED
 
     def with_noise(self, noise_sd: float) -> Iterator[Iterate]:
         """Refine the best point once more where the noise assumed so far is not what its residual says."""

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+CANCELLED = "cancelled"  # why a run stopped
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,7 @@ class Solution:
     variance_explained : 1 − Σ(y − S)² / Σ(y − ȳ)²
     noise_sd, noise_source : the noise of S/S0 used, and where it came from
     iterations : accepted and refused steps, all starts together
-    stop_reason : "converged", "no progress" or "budget"
+    stop_reason : "converged", "no progress", "budget", or "cancelled" for the best point of a run that was
     seconds : wall time
     settings : `Settings.to_dict()`
     device : where it ran

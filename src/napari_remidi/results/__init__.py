@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from napari_remidi.results.axon import Axon as Axon
     from napari_remidi.results.metrics import chamfer as chamfer
     from napari_remidi.results.picture import draw_report as draw_report
+    from napari_remidi.results.reconstruction import best_so_far as best_so_far
     from napari_remidi.results.reconstruction import inverter_for as inverter_for
     from napari_remidi.results.reconstruction import reconstruct as reconstruct
     from napari_remidi.results.reconstruction import reconstruct_steps as reconstruct_steps
 
 _FILE_OF = {
     "Axon": "axon",
+    "best_so_far": "reconstruction",
     "chamfer": "metrics",
     "draw_report": "picture",
     "inverter_for": "reconstruction",
@@ -24,7 +26,7 @@ _FILE_OF = {
     "reconstruct_steps": "reconstruction",
 }
 
-__all__ = ["Axon", "chamfer", "draw_report", "inverter_for", "reconstruct", "reconstruct_steps"]
+__all__ = ["Axon", "best_so_far", "chamfer", "draw_report", "inverter_for", "reconstruct", "reconstruct_steps"]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from napari_remidi.errors import InputError, OutputError, PriorError
 from napari_remidi.files import write_whole
 from napari_remidi.inversion import Solution
+from napari_remidi.inversion.solution import CANCELLED
 from napari_remidi.results.surfaces import MESHES, save_surface
-from napari_remidi.results.words import SIMPLE, warning_of
+from napari_remidi.results.words import SIMPLE, warnings_of
 from napari_remidi.scan import Protocol
 
 if TYPE_CHECKING:
@@ -113,6 +114,11 @@ class Axon:
         return self.solution.history
 
     @property
+    def cancelled(self) -> bool:
+        """Whether it is the best shape of a run that was cancelled, not a result."""
+        return self.solution.stop_reason == CANCELLED
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """The settings that made it; `reconstruct` with them makes it again."""
         return self.solution.settings
@@ -196,7 +202,7 @@ class Axon:
             "latent": [round(float(x), 5) for x in self.latent],
             "quantities": found,
             "explained": solution.fit["explained"],
-            "warning": warning_of(solution.fit, self.parameters),
+            "warning": warnings_of(solution, self.measured, self.protocol),
             "fit": _rounded(solution.fit),
             "symmetry": solution.symmetry,
             "simple": SIMPLE if solution.simple else None,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from napari_remidi.errors import InputError, OutputError, RemidiError
+from napari_remidi.errors import Cancelled, InputError, OutputError, RemidiError
 from napari_remidi.inversion import Inverter, Iterate
 from napari_remidi.results.picture import Panel, draw_report
 from napari_remidi.results.reconstruction import inverter_for, reconstruct
@@ -32,7 +32,8 @@ def reconstruct_voxels(
     settings : fields of `Settings`; "noise_sd" None is taken from the scan's repeated b = 0 volumes
     source : how the scan was opened, for the reports
     out : folder, made where needed
-    watch : gives a progress callback for a voxel's title
+    watch : gives a progress callback for a voxel's title; where it returns False, the voxel's best shape so far is
+        written, marked as such, and no other voxel is begun
 
     Returns
     -------
@@ -42,7 +43,7 @@ def reconstruct_voxels(
     Raises
     ------
     RemidiError
-        Where the only voxel fails, or a file cannot be written.
+        Where the only voxel fails, a file cannot be written, or a run is cancelled before it has a shape.
     """
     options = dict(settings)
     given_noise, prior = options.pop("noise_sd", None), options.pop("prior")
@@ -62,7 +63,7 @@ def reconstruct_voxels(
             for suffix in (".ply", ".npz", ".json"):
                 axon.save(out / f"{name}{suffix}")
             draw_report(Panel(axon, title, scan, voxel), out / f"{name}.png")
-        except OutputError:
+        except (OutputError, Cancelled):
             raise
         except RemidiError as error:
             if len(voxels) == 1:
@@ -70,6 +71,8 @@ def reconstruct_voxels(
             failures.append({"voxel": list(voxel), "error": str(error)})
         else:
             reports.append(axon.report())
+            if axon.cancelled:
+                break
     return reports, failures
 
 

@@ -33,7 +33,7 @@ def reconstruct(
     prior : a shipped name ("axon", "axon-open"), a path, or a Prior
     noise_sd : of S/S0; None: estimated from the residual
     device : "auto", "cuda", "mps" or "cpu"
-    progress : called with every iterate; returning False cancels
+    progress : called with every iterate; returning False cancels: the axon is then the best so far, marked as such
     inverter : made by `inverter_for`, to share its preparation between voxels; then prior and settings are its own
     source : where the signal came from, for the report
     **settings : other fields of `Settings`
@@ -43,7 +43,7 @@ def reconstruct(
     InputError
         For a signal or a setting that cannot be used.
     Cancelled
-        Where `progress` returned False.
+        Where `progress` returned False before there was a shape.
     """
     steps = reconstruct_steps(signal, protocol, prior, noise_sd, device, inverter, source, **settings)
     while True:
@@ -53,8 +53,7 @@ def reconstruct(
             axon: Axon = end.value
             return axon
         if progress is not None and progress(iterate) is False:
-            steps.close()
-            raise Cancelled(f"cancelled at step {iterate.iteration}; nothing was saved")
+            return best_so_far(steps)
 
 
 def reconstruct_steps(
@@ -67,11 +66,29 @@ def reconstruct_steps(
     source: dict[str, Any] | None = None,
     **settings: Any,
 ) -> Generator[Iterate, None, Axon]:
-    """The same step by step: yields every iterate, returns the axon; closing the generator cancels."""
+    """The same step by step: yields every iterate, returns the axon; closing the generator cancels, and so does
+    `best_so_far`.
+    """
     values = checked_signal(signal, protocol)
     engine = inverter or inverter_for(protocol, prior, noise_sd=noise_sd, device=device, **settings)
     solution = yield from engine.run(values)
     return Axon.from_solution(solution, values, protocol, source)
+
+
+def best_so_far(steps: Generator[Iterate, None, Axon]) -> Axon:
+    """End a run where it stands: its best axon so far, with the stop reason "cancelled".
+
+    Raises
+    ------
+    Cancelled
+        Where it has no shape yet.
+    """
+    try:
+        steps.throw(Cancelled("cancelled before there was a shape; nothing was saved"))
+    except StopIteration as end:
+        axon: Axon = end.value
+        return axon
+    raise RuntimeError("a run went on after it was cancelled")
 
 
 def inverter_for(protocol: Protocol, prior: Prior | str = "axon", **settings: Any) -> Inverter:

@@ -1,7 +1,17 @@
 """A reconstruction's quantities and tests in words, for people."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_remidi.inversion.solution import CANCELLED
+from napari_remidi.scan.lacking import lacking
+
+if TYPE_CHECKING:
+    from napari_remidi.inversion.solution import Solution
+    from napari_remidi.scan import Protocol
 
 TITLES = {
     "radius_mean": "Radius",
@@ -22,6 +32,10 @@ EXPLANATIONS = {
     "voxel": ("tissue with axons", "a voxel of one fibre bundle"),
 }
 SIMPLE = "an axon of even calibre, or with regular beads, explains the signal as well as any: it is the one shown"
+CANCELLED_WORDS = (
+    "the run was cancelled: this is its best shape so far, and neither its fit nor its error bars are a result's"
+)
+HIGHEST_SIGNAL, OUTLIER = 1.2, 4.0  # S/S0 that noise does not explain: at least, and standard deviations above one
 LEAST_P = 1e-4  # below it a p-value says more about the tails of the noise than about the fit
 
 
@@ -40,6 +54,24 @@ def fit_words(report: Mapping[str, Any]) -> str:
     if report["fit"]["failed"] == "shape":
         return f"failed (no axon's shape, {_p_words(report['fit'])})"
     return f"{'passed' if report['explained'] else 'failed'} ({_p_words(report['fit'])})"
+
+
+def warnings_of(solution: "Solution", signal: NDArray[np.float64], protocol: "Protocol") -> str | None:
+    """What stands against a result, a sentence each; None where nothing does."""
+    found = [CANCELLED_WORDS] if solution.stop_reason == CANCELLED else []
+    found += filter(None, (warning_of(solution.fit, solution.settings), _too_high(signal, solution.noise_sd)))
+    found += lacking(protocol)
+    return ". ".join((*found[:1], *(sentence(words)[:-1] for words in found[1:]))) or None
+
+
+def _too_high(signal: NDArray[np.float64], noise_sd: float) -> str | None:
+    most = max(HIGHEST_SIGNAL, 1 + OUTLIER * noise_sd)
+    if not (count := int((signal > most).sum())):
+        return None
+    return (
+        f"{count} of {len(signal)} values of the signal are above {most:.2g} of S0, up to {signal.max():.3g}, which "
+        "diffusion cannot make: check which volumes have b = 0, and that the signal was divided by theirs"
+    )
 
 
 def warning_of(fit: Mapping[str, Any], settings: Mapping[str, Any]) -> str | None:

@@ -3,7 +3,7 @@
 `image` reads the volume and turns it to canonical order; `readers` finds the files with its gradients, `gradients` and
 `bids` read them, `orientation` takes directions to world axes, `timing` holds presets and unit checks; `shells` groups
 measurements, `waveform` holds gradients of any form, `normalisation` forms S/S0, `tensor` gives a voxel's principal
-direction, `smooth` its noise, `asymmetry` whether it may be a straight axon's.
+direction, `smooth` its noise, `lacking` what the protocol lacks, `asymmetry` whether it may be a straight axon's.
 
 >>> import numpy as np
 >>> protocol = Protocol.pgse([0, 1000, 1000], [[0, 0, 0], [1, 0, 0], [0, 0, 1]], delta=10.6, Delta=43.1)

@@ -7,7 +7,9 @@ from typing import Any
 
 from napari.qt.threading import create_worker
 
-from napari_remidi.errors import RemidiError
+from napari_remidi.errors import Cancelled, RemidiError
+
+STOP = "stop"  # what a generator is sent that is asked to end
 
 
 @dataclass(frozen=True)
@@ -17,13 +19,19 @@ class Failure:
     message: str
 
 
+class Stopped:
+    """A run that stopped when it was asked to, and has nothing to show."""
+
+
 def answered(what: str, generator: Generator[Any, None, Any]) -> Generator[Any, None, Any]:
-    """What a generator yields and returns; an error comes back as a `Failure`.
+    """What a generator yields and returns; an error comes back as a `Failure`, `Cancelled` as `Stopped`.
 
     A worker keeps silent about a ``RuntimeError``, and PyTorch's out-of-memory is one.
     """
     try:
         return (yield from generator)
+    except Cancelled:
+        return Stopped()
     except RemidiError as error:
         return Failure(str(error))
     except Exception as error:
@@ -46,9 +54,11 @@ class Background:
     ) -> None:
         self._yielded, self._returned, self._stopped = yielded, returned, stopped
         self._worker: Any = None
+        self._asked = False
 
     def start(self, function: Callable[..., Generator[Any, None, Any]], *arguments: Any) -> None:
         """Begin; whatever ran before must have ended."""
+        self._asked = False
         self._worker = create_worker(function, *arguments, _start_thread=False)
         self._worker.yielded.connect(self._on_yielded)
         self._worker.returned.connect(self._on_returned)
@@ -65,6 +75,12 @@ class Background:
         if self._worker is not None:
             self._worker.quit()
 
+    def end(self) -> None:
+        """Ask it to end at its next yield, where it is sent `STOP`, and to return what it has."""
+        if self._worker is not None:
+            self._asked = True
+            self._worker.send(STOP)
+
     def close(self) -> None:
         """Stop, and never call back again."""
         worker, self._worker = self._worker, None
@@ -74,12 +90,15 @@ class Background:
                 signal.disconnect()
 
     def _on_yielded(self, value: Any) -> None:
-        if self._worker is not None and not self._worker.abort_requested:
+        if self._worker is not None and not (self._asked or self._worker.abort_requested):
             self._yielded(value)
 
     def _on_returned(self, outcome: Any) -> None:
         self._worker = None
-        self._returned(outcome)
+        if isinstance(outcome, Stopped):
+            self._stopped()
+        else:
+            self._returned(outcome)
 
     def _on_finished(self) -> None:
         # a worker that is asked to quit during its last step reports neither a result nor an abort, only its end

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
 
-from napari_remidi.ui.background import Background, Failure, answered
+from napari_remidi.ui.background import Background, Failure, Stopped, answered
 from napari_remidi.ui.session import Request
 from napari_remidi.ui.status import StatusModel
 
@@ -43,14 +43,30 @@ class SharedEngine:
         return (yield from reconstruct_steps(signal, protocol, inverter=self._inverter, source=source))
 
 
-def steps(request: Request, engine: Engine) -> "Generator[Iterate, None, Axon | Failure]":
-    """Iterates of a reconstruction, then its axon; runs in the worker's thread."""
+def steps(request: Request, engine: Engine) -> "Generator[Iterate, Any, Axon | Failure | Stopped]":
+    """Iterates of a reconstruction, then its axon: the best so far where it is sent anything. Runs in the worker's
+    thread.
+    """
 
-    def reconstructed() -> "Generator[Iterate, None, Axon]":
-        axon = yield from engine(request.signal, request.protocol, source=request.source, **request.settings)
+    def reconstructed() -> "Generator[Iterate, Any, Axon]":
+        running = engine(request.signal, request.protocol, source=request.source, **request.settings)
+        axon = yield from _until_asked(running)
         return axon if request.truth is None else axon.with_truth(_mesh(request.truth))
 
     return (yield from answered("The reconstruction", reconstructed()))
+
+
+def _until_asked(running: "Generator[Iterate, None, Axon]") -> "Generator[Iterate, Any, Axon]":
+    while True:
+        try:
+            iterate = next(running)
+        except StopIteration as end:
+            axon: Axon = end.value
+            return axon
+        if (yield iterate) is not None:
+            from napari_remidi.results import best_so_far
+
+            return best_so_far(running)
 
 
 class Run:
@@ -61,7 +77,7 @@ class Run:
     status : StatusModel
         Told of every phase.
     draw : called with (request, iterate) in the window's thread, at most five times a second
-    finish : called with (request, axon) in the window's thread
+    finish : called with (request, axon) in the window's thread; the axon of a cancelled run is its best so far
     fail : called with the message of a failure
     engine : the generator function that reconstructs; by default the product's own
     """
@@ -94,7 +110,7 @@ class Run:
         """Ask the engine to stop after the step it is in."""
         if self._background.busy:
             self._status.running("Stopping after this step…", self._status.now.fraction)
-            self._background.cancel()
+            self._background.end()
 
     def close(self) -> None:
         """Stop, and never call back again."""

@@ -9,6 +9,7 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QFileDialog, QScrollArea, QVBoxLayout, QWidget
 
 from napari_remidi.errors import RemidiError
+from napari_remidi.inversion.solution import CANCELLED
 from napari_remidi.ui.docked import Docked
 from napari_remidi.ui.form import Form
 from napari_remidi.ui.layers import Voxel
@@ -198,7 +199,11 @@ class AxonReconstruction(Docked):
         self.stage.finish(request.scan, request.voxel, _shape(axon), request.truth)
         self.plot.show_fit(axon.signal)
         self.session.keep(axon, request.voxel)
-        self.status.done(f"Done: {axon.report()['stop_reason']}.")
+        reason = axon.report()["stop_reason"]
+        if reason == CANCELLED:
+            self.status.stopped("Stopped. The axon is the best so far, not a result.")
+        else:
+            self.status.done(f"Done: {reason}.")
 
     def _fail(self, message: str) -> None:
         show_error(message)

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from napari_remidi.errors import Cancelled, InputError, PriorError, ProtocolError
 from napari_remidi.inversion.cell import CellProblem
-from napari_remidi.inversion.design.cautions import lacking, unseen
+from napari_remidi.inversion.design.cautions import unseen
 from napari_remidi.inversion.design.expected_errors import ExpectedErrors
 from napari_remidi.inversion.design.report import ProtocolReport, expected, left_out
 from napari_remidi.inversion.inverter import require_pulses
@@ -17,6 +17,7 @@ from napari_remidi.inversion.levenberg_marquardt import Point
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.template import Template
 from napari_remidi.physics.devices import choose_device, memory_guard
+from napari_remidi.scan.lacking import lacking
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
