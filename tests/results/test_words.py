@@ -101,8 +101,8 @@ ONE_B = (
         (
             {},
             1.6,
-            "1 of 14 values of the signal are above 1.2 of S0, up to 1.6, which diffusion cannot make: check which "
-            f"volumes have b = 0, and that the signal was divided by theirs. {ONE_B[0].upper()}{ONE_B[1:]}",
+            "1 of 14 values of the signal are above 1.2 of S0, up to 1.6, which diffusion cannot make: look for "
+            f"artefacts, and check that the signal was divided by that at b = 0. {ONE_B[0].upper()}{ONE_B[1:]}",
         ),
         ({"noise_sd": 0.2}, 1.6, ONE_B),
         (

@@ -70,7 +70,7 @@ def _too_high(signal: NDArray[np.float64], noise_sd: float) -> str | None:
         return None
     return (
         f"{count} of {len(signal)} values of the signal are above {most:.2g} of S0, up to {signal.max():.3g}, which "
-        "diffusion cannot make: check which volumes have b = 0, and that the signal was divided by theirs"
+        "diffusion cannot make: look for artefacts, and check that the signal was divided by that at b = 0"
     )
 
 
