@@ -2,7 +2,7 @@
 orientations.
 
 Every example's signal is needed in any orientation. On one shell it is a smooth, even function on the sphere, so a
-homogeneous polynomial of degree four (the span of the even spherical harmonics up to four) tells it well enough from
+homogeneous polynomial of degree six (the span of the even spherical harmonics up to six) tells it well enough from
 others, and turning the cell is evaluating that polynomial in turned directions: one matrix product for all examples.
 All are held in the frame of their own diffusion tensor, because that is what the measured one can be laid on: an axon
 bent to a U diffuses farthest across the line between its ends.
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from napari_remidi.shapes.exemplars import ExemplarModels
 
 Floats = NDArray[np.float64]
-DEGREE = 4
-DIRECTIONS = 18  # on a half sphere, for its 15 coefficients
-SHELLS = 4  # of a protocol that has more: starts are as good as with degree 8, 48 directions and 6 shells
+DEGREE = 6  # with 4 a bent axon in eight was not found; 8 finds no more
+DIRECTIONS = 30  # on a half sphere, for its 28 coefficients
+SHELLS = 4  # of a protocol that has more
 TENSOR_B = 2000.0  # s/mm², of the shell that the axis is taken from, or the one next to it
 MODES = 12  # that examples are simulated in, of 24
 TOGETHER = 32  # examples simulated
@@ -52,7 +52,7 @@ class StartLibrary:
     ----------
     latents : (E, d)
     frames : (E, 3, 3) from the tensor's frame, its principal direction +z, to the body's
-    polynomials : (shells, 15, E), in the tensor's frame
+    polynomials : (shells, 28, E), in the tensor's frame
     rows : for each shell, the protocol's measurements that belong to it
     """
 
