@@ -167,6 +167,15 @@ def test_a_cancelled_run_leaves_its_best_axon_and_says_that_it_is_no_result(widg
     assert len(surfaces(viewer)) == 1
 
 
+def test_cancel_before_the_first_step_stops_too(widget, engine, qtbot):
+    engine.steps, engine.pause = 200, 0.05
+    widget.pick(VOXEL)
+    widget.reconstruct()
+    widget.run.cancel()
+    qtbot.waitUntil(lambda: widget.status.now.phase is Phase.STOPPED, timeout=5000)
+    assert engine.stepped <= 1
+
+
 def test_cancel_in_the_last_step_still_stops(widget, engine, qtbot):
     engine.steps, engine.pause = 1, 0.3
     widget.pick(VOXEL)

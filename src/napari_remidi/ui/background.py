@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 from napari.qt.threading import create_worker
@@ -39,6 +40,18 @@ def answered(what: str, generator: Generator[Any, None, Any]) -> Generator[Any, 
         return Failure(f"{what} failed ({type(error).__name__}: {error}); the log has the details.")
 
 
+def _told(generator: Generator[Any, Any, Any], asked: Event) -> Generator[Any, None, Any]:
+    """What a generator yields and returns; it is sent `STOP` after a yield during which, or before, it was asked to."""
+    word = None
+    while True:
+        try:
+            value = generator.send(word)
+        except StopIteration as end:
+            return end.value
+        yield value
+        word = STOP if asked.is_set() else None
+
+
 class Background:
     """Runs a generator function; everything is told in the window's thread.
 
@@ -54,12 +67,12 @@ class Background:
     ) -> None:
         self._yielded, self._returned, self._stopped = yielded, returned, stopped
         self._worker: Any = None
-        self._asked = False
+        self._asked = Event()
 
     def start(self, function: Callable[..., Generator[Any, None, Any]], *arguments: Any) -> None:
         """Begin; whatever ran before must have ended."""
-        self._asked = False
-        self._worker = create_worker(function, *arguments, _start_thread=False)
+        self._asked = Event()
+        self._worker = create_worker(_told, function(*arguments), self._asked, _start_thread=False)
         self._worker.yielded.connect(self._on_yielded)
         self._worker.returned.connect(self._on_returned)
         self._worker.finished.connect(self._on_finished)
@@ -78,8 +91,7 @@ class Background:
     def end(self) -> None:
         """Ask it to end at its next yield, where it is sent `STOP`, and to return what it has."""
         if self._worker is not None:
-            self._asked = True
-            self._worker.send(STOP)
+            self._asked.set()
 
     def close(self) -> None:
         """Stop, and never call back again."""
@@ -90,7 +102,7 @@ class Background:
                 signal.disconnect()
 
     def _on_yielded(self, value: Any) -> None:
-        if self._worker is not None and not (self._asked or self._worker.abort_requested):
+        if self._worker is not None and not (self._asked.is_set() or self._worker.abort_requested):
             self._yielded(value)
 
     def _on_returned(self, outcome: Any) -> None:
