@@ -10,8 +10,6 @@ from napari.qt.threading import create_worker
 
 from napari_remidi.errors import Cancelled, RemidiError
 
-STOP = "stop"  # what a generator is sent that is asked to end
-
 
 @dataclass(frozen=True)
 class Failure:
@@ -40,20 +38,21 @@ def answered(what: str, generator: Generator[Any, None, Any]) -> Generator[Any, 
         return Failure(f"{what} failed ({type(error).__name__}: {error}); the log has the details.")
 
 
-def _told(generator: Generator[Any, Any, Any], asked: Event) -> Generator[Any, None, Any]:
-    """What a generator yields and returns; it is sent `STOP` after a yield during which, or before, it was asked to."""
-    word = None
-    while True:
-        try:
-            value = generator.send(word)
-        except StopIteration as end:
-            return end.value
-        yield value
-        word = STOP if asked.is_set() else None
+def _cancelled_when(asked: Event, generator: Generator[Any, None, Any]) -> Generator[Any, None, Any]:
+    """What a generator yields and returns; after the yield at which it is asked to stop, `Cancelled` is thrown into it,
+    so that it may still return what it has.
+    """
+    try:
+        value = next(generator)
+        while True:
+            yield value
+            value = generator.throw(Cancelled()) if asked.is_set() else next(generator)
+    except StopIteration as end:
+        return end.value
 
 
 class Background:
-    """Runs a generator function; everything is told in the window's thread.
+    """Runs a generator function, an `answered` one; everything is told in the window's thread.
 
     Parameters
     ----------
@@ -72,10 +71,9 @@ class Background:
     def start(self, function: Callable[..., Generator[Any, None, Any]], *arguments: Any) -> None:
         """Begin; whatever ran before must have ended."""
         self._asked = Event()
-        self._worker = create_worker(_told, function(*arguments), self._asked, _start_thread=False)
+        self._worker = create_worker(_cancelled_when, self._asked, function(*arguments), _start_thread=False)
         self._worker.yielded.connect(self._on_yielded)
         self._worker.returned.connect(self._on_returned)
-        self._worker.finished.connect(self._on_finished)
         self._worker.start()
 
     @property
@@ -84,25 +82,19 @@ class Background:
         return self._worker is not None
 
     def cancel(self) -> None:
-        """Ask it to stop at its next yield."""
-        if self._worker is not None:
-            self._worker.quit()
-
-    def end(self) -> None:
-        """Ask it to end at its next yield, where it is sent `STOP`, and to return what it has."""
-        if self._worker is not None:
-            self._asked.set()
+        """Ask it to stop at its next yield, and to return what it has."""
+        self._asked.set()
 
     def close(self) -> None:
         """Stop, and never call back again."""
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.quit()
-            for signal in (worker.yielded, worker.returned, worker.finished):
+            for signal in (worker.yielded, worker.returned):
                 signal.disconnect()
 
     def _on_yielded(self, value: Any) -> None:
-        if self._worker is not None and not (self._asked.is_set() or self._worker.abort_requested):
+        if self._worker is not None and not self._asked.is_set():
             self._yielded(value)
 
     def _on_returned(self, outcome: Any) -> None:
@@ -111,9 +103,3 @@ class Background:
             self._stopped()
         else:
             self._returned(outcome)
-
-    def _on_finished(self) -> None:
-        # a worker that is asked to quit during its last step reports neither a result nor an abort, only its end
-        if self._worker is not None:
-            self._worker = None
-            self._stopped()

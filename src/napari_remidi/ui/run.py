@@ -43,30 +43,14 @@ class SharedEngine:
         return (yield from reconstruct_steps(signal, protocol, inverter=self._inverter, source=source))
 
 
-def steps(request: Request, engine: Engine) -> "Generator[Iterate, Any, Axon | Failure | Stopped]":
-    """Iterates of a reconstruction, then its axon: the best so far where it is sent anything. Runs in the worker's
-    thread.
-    """
+def steps(request: Request, engine: Engine) -> "Generator[Iterate, None, Axon | Failure | Stopped]":
+    """Iterates of a reconstruction, then its axon, of a cancelled one the best so far; runs in the worker's thread."""
 
-    def reconstructed() -> "Generator[Iterate, Any, Axon]":
-        running = engine(request.signal, request.protocol, source=request.source, **request.settings)
-        axon = yield from _until_asked(running)
+    def reconstructed() -> "Generator[Iterate, None, Axon]":
+        axon = yield from engine(request.signal, request.protocol, source=request.source, **request.settings)
         return axon if request.truth is None else axon.with_truth(_mesh(request.truth))
 
     return (yield from answered("The reconstruction", reconstructed()))
-
-
-def _until_asked(running: "Generator[Iterate, None, Axon]") -> "Generator[Iterate, Any, Axon]":
-    while True:
-        try:
-            iterate = next(running)
-        except StopIteration as end:
-            axon: Axon = end.value
-            return axon
-        if (yield iterate) is not None:
-            from napari_remidi.results import best_so_far
-
-            return best_so_far(running)
 
 
 class Run:
@@ -110,7 +94,7 @@ class Run:
         """Ask the engine to stop after the step it is in."""
         if self._background.busy:
             self._status.running("Stopping after this step…", self._status.now.fraction)
-            self._background.end()
+            self._background.cancel()
 
     def close(self) -> None:
         """Stop, and never call back again."""
