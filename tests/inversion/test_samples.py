@@ -11,6 +11,8 @@ from napari_remidi.shapes import Prior
 from napari_remidi.shapes.families import closed_axon
 from napari_remidi.shapes.quantities import UNITS, quantities
 
+FOLDS = "napari_remidi.inversion.samples.which_fold"
+
 
 @pytest.fixture(scope="module")
 def prior() -> Prior:
@@ -47,7 +49,7 @@ def test_the_same_seed_draws_the_same(prior, latent) -> None:
 
 def test_what_folds_is_not_drawn(prior, latent, monkeypatch) -> None:
     wide = covariance_of(prior, 3.0)
-    monkeypatch.setattr("napari_remidi.inversion.samples.is_folded", lambda *_: False)
+    monkeypatch.setattr(FOLDS, lambda shapes, _: np.zeros(len(shapes), dtype=bool))
     everything, _ = posterior_samples(prior, latent, wide, 100)
     monkeypatch.undo()
     points, _ = posterior_samples(prior, latent, wide, 100)
@@ -56,7 +58,7 @@ def test_what_folds_is_not_drawn(prior, latent, monkeypatch) -> None:
 
 
 def test_without_shapes_there_are_no_intervals(prior, latent, monkeypatch) -> None:
-    monkeypatch.setattr("napari_remidi.inversion.samples.is_folded", lambda *_: True)
+    monkeypatch.setattr(FOLDS, lambda shapes, _: np.ones(len(shapes), dtype=bool))
     points, turns = posterior_samples(prior, latent, covariance_of(prior, 0.1), 40)
     assert (points.shape, turns.shape) == ((0, prior.tube.layers * len(prior.tube.section), 3), (0, 3))
     found = with_intervals(prior, prior.nodes(latent), latent, covariance_of(prior, 0.1))["length"]

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from napari_remidi.physics import geometry
+from napari_remidi.physics.encoding.care import ROUGH
 from napari_remidi.physics.encoding.pgse import Pulse, pgse_signal
 from napari_remidi.physics.encoding.pgse_gradient import pgse_gradient
 from napari_remidi.physics.encoding.pgse_jacobian import pgse_sensitivity
@@ -108,16 +109,14 @@ def test_as_many_points_as_the_bound_asks_for_keep_it(turn: float) -> None:
 
 def test_rough_signals_and_derivatives_are_nearly_the_fine_ones(protocol: Protocol, model: ReducedModel) -> None:
     blocks = pulse_blocks(protocol, CPU)
-    rough, fine = pgse_signal(model, blocks, 2.0, rough=True), pgse_signal(model, blocks, 2.0, refine=2)
+    rough, fine = pgse_signal(model, blocks, 2.0, care=ROUGH), pgse_signal(model, blocks, 2.0, refine=2)
     assert float((rough - fine).square().mean().sqrt()) < 5e-4
     generator = torch.Generator().manual_seed(0)
     mesh = geometry.cylinder(1.5, 10.0, 400)
     velocities = torch.randn(3, *mesh.points.shape, generator=generator)
     points = torch.tensor(mesh.points)
     tangents = reduced_tangents(Topology.of(mesh.tetrahedra), model, points, velocities)
-    slopes = [
-        pgse_sensitivity(model, tangents, blocks, 2.0, **care).shape for care in ({"rough": True}, {"exact": True})
-    ]
+    slopes = [pgse_sensitivity(model, tangents, blocks, 2.0, **how).shape for how in ({"rough": True}, {"exact": True})]
     assert float((slopes[0] - slopes[1]).norm() / slopes[1].norm()) < 2e-2
 
 

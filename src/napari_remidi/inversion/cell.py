@@ -12,6 +12,7 @@ from napari_remidi.inversion.levenberg_marquardt import Point
 from napari_remidi.inversion.rotation import change_of_direction, turned
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.template import Shape, Template
+from napari_remidi.physics.encoding.care import Care
 from napari_remidi.physics.encoding.pgse import pgse_signal
 from napari_remidi.physics.encoding.pgse_jacobian import pgse_sensitivity
 from napari_remidi.physics.encoding.pulses import pulse_blocks
@@ -32,7 +33,7 @@ class CellProblem(Corrected):
 
     def __init__(self, template: Template, protocol: "Protocol", settings: Settings, device: torch.device) -> None:
         super().__init__(template, protocol, settings, device)
-        self.blocks, self.rough = pulse_blocks(protocol, device), template.rough
+        self.blocks, self.care = pulse_blocks(protocol, device), template.care
         size = template.prior.latent_dim
         self.latent, self.turn = slice(0, size), slice(size, size + 3)
         self.mean = np.zeros(size + 3)
@@ -59,17 +60,17 @@ class CellProblem(Corrected):
 
     def signal(self, point: Point, rotation: Floats) -> Floats:
         """Signal of the shape at a point, (M,), in another orientation."""
-        return self._signal(self.shape_of(point).model, point, rotation, self.rough) + self.correction
+        return self._signal(self.shape_of(point).model, point, rotation, self.care) + self.correction
 
     def signal_in(self, rougher: Template, point: Point) -> Floats:
         """Signal at a point, (M,), with no more modes and time steps than another template has."""
-        if rougher.rough == self.rough:
+        if rougher.care == self.care:
             return point.signal
-        return self._signal(self.shape_of(point).model.first(rougher.modes), point, point.rotation, rougher.rough)
+        return self._signal(self.shape_of(point).model.first(rougher.modes), point, point.rotation, rougher.care)
 
-    def _signal(self, model: ReducedModel, point: Point, rotation: Floats, rough: bool) -> Floats:
+    def _signal(self, model: ReducedModel, point: Point, rotation: Floats, care: Care) -> Floats:
         turn, count = torch.as_tensor(rotation), len(self.protocol)
-        found = pgse_signal(model, self.blocks, self.diffusivity(point), turn, count, rough=rough)
+        found = pgse_signal(model, self.blocks, self.diffusivity(point), turn, count, care=care)
         return found.double().cpu().numpy()
 
     def moved(self, point: Point, step: Floats) -> Point | None:
@@ -87,7 +88,7 @@ class CellProblem(Corrected):
         turn, diffusivity = torch.as_tensor(point.rotation), self.diffusivity(point)
         tangents = shape.tangents if velocities is None else shape.tangents_of(velocities)
         change = pgse_sensitivity(
-            shape.slow, tangents, self.blocks, diffusivity, turn, len(self.protocol), rough=self.rough
+            shape.slow, tangents, self.blocks, diffusivity, turn, len(self.protocol), rough=self.care.rough
         )
         by_direction = change.direction.double().cpu().numpy()
         columns = [

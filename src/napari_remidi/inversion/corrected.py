@@ -37,6 +37,12 @@ class Corrected(ABC):
         """The same on the template's next finer mesh, without correction."""
         return type(self)(self.template.finer, self.protocol, self.settings, self.device)
 
+    @cached_property
+    def quiet(self) -> Self:
+        """The same on the template for where there is next to no noise, without correction; itself without one."""
+        other = self.template.quiet
+        return type(self)(other, self.protocol, self.settings, self.device) if other else self
+
     def left_out(self, point: Point, levels: int = 1, little: float = 0.0) -> NDArray[np.float64]:
         """What the mesh leaves out of the signal at a point, (M,), from so many finer ones at most: none after one that
         leaves out less than `little`, a norm. What has been corrected so far where these cannot be made.

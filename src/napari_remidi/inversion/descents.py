@@ -255,7 +255,7 @@ class Descents:
 
 def fine_enough(problem: AnyProblem, target: Target) -> AnyProblem:
     """The problem, or where there is next to no noise the same on the prior's own mesh."""
-    return problem.finer if target.noise_sd < QUIET and problem.template.beyond else problem
+    return problem.quiet if target.noise_sd < QUIET else problem
 
 
 def _degrees(problem: AnyProblem | SimpleProblem, point: Point) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_remidi.shapes.quality import is_folded
+from napari_remidi.shapes.quality import which_fold
 from napari_remidi.shapes.quantities import UNITS, quantities
 
 if TYPE_CHECKING:
@@ -69,18 +69,17 @@ def posterior_samples(
     moves = prior.velocities(torch.as_tensor(latent, dtype=torch.float32)).double().numpy()
     centred = [nodes - nodes.mean(axis=-2, keepdims=True) for nodes in (body, moves)]
     rng = np.random.default_rng(seed)
-    points: list[Floats] = []
-    turns: list[Floats] = []
+    points, turns, found = [np.zeros((0, *body.shape))], [np.zeros((0, 3))], 0
     for _ in range(ROUNDS):
         draws = rng.multivariate_normal(np.zeros(size + 3), covariance[: size + 3, : size + 3], count, method="eigh")
         shapes = centred[0] + np.tensordot(draws[:, :size], centred[1], 1)
-        for shape, turn in zip(shapes, draws[:, size:], strict=True):
-            if len(points) < count and not is_folded(shape, prior.tetrahedra):
-                points.append(shape)
-                turns.append(turn)
-        if len(points) == count:
+        whole = np.flatnonzero(~which_fold(shapes, prior.tetrahedra))[: count - found]
+        points.append(shapes[whole])
+        turns.append(draws[whole, size:])
+        found += len(whole)
+        if found == count:
             break
-    return np.array(points).reshape(-1, *body.shape), np.array(turns).reshape(-1, 3)
+    return np.concatenate(points), np.concatenate(turns)
 
 
 def with_intervals(

@@ -22,6 +22,7 @@ from napari_remidi.inversion.rotation import rotations_about
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.sphere import half_sphere, monomials
 from napari_remidi.physics.devices import workers
+from napari_remidi.physics.encoding.care import ROUGHEST
 from napari_remidi.physics.encoding.pgse import pgse_signal
 from napari_remidi.physics.encoding.pulses import pulse_blocks
 from napari_remidi.physics.reduction.reduced import ModelStack
@@ -37,7 +38,7 @@ DEGREE = 6  # with 4 two of 15 bent, fanned and mixed axons ended in wrong valle
 DIRECTIONS = 30  # on a half sphere, for its 28 coefficients
 SHELLS = 4  # of a protocol that has more
 TENSOR_B = 2000.0  # s/mm², of the shell that the axis is taken from, or the one next to it
-MODES = 12  # that examples are simulated in, of 24
+MODES = 12  # that examples are simulated in, of 24: that leaves out more than the roughest steps
 TOGETHER = 32  # examples simulated
 COARSE_SHELLS, COARSE_DIRECTIONS = 12, 15  # of a protocol that has more, where starts compete
 COARSE_LEAST = 150  # measurements
@@ -80,7 +81,7 @@ def build_library(
     def simulated(first: int) -> Floats:
         models = _examples(prior.models, first, min(first + TOGETHER, count))
         cells = len(models.decay)
-        signal = pgse_signal(models, several(cells), settings.diffusivity, count=cells * len(body), rough=True)
+        signal = pgse_signal(models, several(cells), settings.diffusivity, count=cells * len(body), care=ROUGHEST)
         return np.asarray(signal.double().cpu()).reshape(cells, -1)
 
     latents = np.asarray(prior.exemplars, dtype=np.float64)[:count]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 from torch import Tensor
 
+from napari_remidi.physics.encoding.care import CLOSE, FINE, ROUGH, Care
 from napari_remidi.physics.encoding.window import window
 from napari_remidi.physics.lazy import lazy
 from napari_remidi.physics.matrices.assembly import Topology
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 MODES = {"closed": 60, "open": 100}
-HALVED_MODES = {"closed": 40, "open": 100}  # within 2e-5 of S0 of 60, in half the time
+FEWER_MODES = {"closed": 40, "open": 100}  # within 5e-5 of S0 of 60, in half the time
 SLOPE_MODES = {"closed": 32, "open": 100}  # of derivatives: 32 are within 0.5 % of 60, in a third of the time
 WORKING_BASIS = 60  # columns
 COARSE = 24, 40  # modes, columns of the basis: more change nothing on so coarse a mesh
@@ -57,7 +58,8 @@ class Template:
     density : (n,) where spins start, or None with closed ends
     modes : number of modes
     beyond : of the same shapes on the prior's own mesh, where this one is coarser
-    rough : whether its signals are off by so much that what propagates them may be, too
+    quiet : the same where there is next to no noise, in more modes
+    care : what propagates its signals
     gain : times the difference of a finer mesh's signal that a mesh leaves out
     slopes : of the same shapes on a coarser mesh, that derivatives are taken on, where not on this one
     """
@@ -69,7 +71,8 @@ class Template:
     density: Tensor | None
     modes: int
     beyond: "Template | None" = None
-    rough: bool = False
+    quiet: "Template | None" = None
+    care: Care = FINE
     gain: float = RICHARDSON
     slopes: "Template | None" = None
 
@@ -92,18 +95,20 @@ class Template:
         """On a coarser mesh, for all but the last digit of a signal."""
         slopes = cls.coarse(prior)
         rough = cls.of(prior.on(prior.tube.coarser()), SLOPE_MODES[prior.ends], WORKING_BASIS)
-        beyond = replace(cls.of(prior, modes), slopes=slopes)
-        return replace(rough, beyond=beyond, rough=True, gain=COARSER_GAIN, slopes=slopes)
+        own = cls.of(prior, modes)
+        beyond = replace(own, modes=own.modes if modes else min(own.modes, FEWER_MODES[prior.ends]), care=CLOSE)
+        quiet = replace(own, slopes=slopes)
+        return replace(rough, beyond=beyond, quiet=quiet, care=ROUGH, gain=COARSER_GAIN, slopes=slopes)
 
     @classmethod
     def coarse(cls, prior: "Prior") -> "Template":
         """For starts and derivatives: within 1 % of both, in a third of the time."""
-        return replace(cls.of(prior.coarse, *COARSE), rough=True)
+        return replace(cls.of(prior.coarse, *COARSE), care=ROUGH)
 
     @cached_property
     def finer(self) -> "Template":
         """Of the same shapes on the next finer mesh: the prior's own, or one of half the spacing."""
-        return self.beyond or Template.of(self.prior.on(self.prior.tube.halved()), HALVED_MODES[self.prior.ends])
+        return self.beyond or Template.of(self.prior.on(self.prior.tube.halved()), FEWER_MODES[self.prior.ends])
 
     @property
     def levels(self) -> int:

@@ -127,9 +127,10 @@ class TetMesh:
 
 
 def signed_volumes(points: NDArray[np.float64], tetrahedra: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Volume of every tetrahedron, (m,) µm³, negative where it is inverted."""
-    p = np.ascontiguousarray(points.T)[:, tetrahedra.T]  # by coordinate: a tenth of the time of np.cross
-    (ax, bx, cx), (ay, by, cy), (az, bz, cz) = p[:, 1:] - p[:, :1]
+    """Volume of every tetrahedron, (..., n, 3) -> (..., m) µm³, negative where it is inverted."""
+    by_coordinate = np.ascontiguousarray(np.moveaxis(points, -1, 0))  # a tenth of the time of np.cross
+    origin, *others = (by_coordinate[..., corner] for corner in tetrahedra.T)
+    (ax, ay, az), (bx, by, bz), (cx, cy, cz) = (corner - origin for corner in others)
     return np.asarray((ax * (by * cz - bz * cy) + ay * (bz * cx - bx * cz) + az * (bx * cy - by * cx)) / 6)
 
 

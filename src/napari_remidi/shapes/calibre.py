@@ -3,6 +3,8 @@
 Every function takes the nodes of one tube, (n, 3) µm, or of many, (..., n, 3).
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import savgol_filter
@@ -61,9 +63,14 @@ def directions(axis: Floats) -> Floats:
 
     One point that is out of place hardly turns them (Savitzky and Golay, Anal. Chem. 36:1627, 1964).
     """
-    window = max(5, axis.shape[-2] // NEAR | 1)
-    tangents = savgol_filter(axis, window, 3, deriv=1, axis=-2)
+    tangents = _slopes(axis.shape[-2]) @ axis
     return np.asarray(tangents / np.linalg.norm(tangents, axis=-1, keepdims=True))
+
+
+@lru_cache(maxsize=8)
+def _slopes(sections: int) -> Floats:
+    """From points of an axis to its tangents, (S, S)."""
+    return np.asarray(savgol_filter(np.eye(sections), max(5, sections // NEAR | 1), 3, deriv=1, axis=0))
 
 
 def measured_sections(tube: Tube, ends: str) -> slice:

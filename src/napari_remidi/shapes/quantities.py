@@ -118,11 +118,17 @@ def _angle(cosine: Floats) -> Floats:
 
 def _beads(log_radii: Floats) -> tuple[Floats, Floats]:
     """Count and mean amplitude of the beads of profiles, (..., S) -> (...) each."""
-    sections = np.arange(log_radii.shape[-1])
-    fine = CubicSpline(sections, log_radii, axis=-1)(np.linspace(0, sections[-1], BETWEEN * sections[-1] + 1))
+    fine = log_radii @ _splined(log_radii.shape[-1])
     found = np.array([_beads_of(profile) for profile in fine.reshape(-1, fine.shape[-1])])
     count, amplitude = found.T.reshape(2, *log_radii.shape[:-1])
     return count, amplitude
+
+
+@lru_cache(maxsize=8)
+def _splined(sections: int) -> Floats:
+    """From values at sections to those of the cubic spline through them, (S, fine)."""
+    last = sections - 1
+    return np.asarray(CubicSpline(np.arange(sections), np.eye(sections))(np.linspace(0, last, BETWEEN * last + 1)).T)
 
 
 def _beads_of(profile: Floats) -> tuple[float, float]:

@@ -20,19 +20,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_remidi.physics.encoding.care import FINE, Care
 from napari_remidi.physics.encoding.pulses import PulseBlock
 from napari_remidi.physics.encoding.strengths import Strengths
 from napari_remidi.physics.lazy import lazy
 from napari_remidi.physics.reduction.reduced import ReducedModel
 
 Floats = NDArray[np.float64]
-PHASE_STEP = 0.65  # rad, the largest phase that a Strang step may turn
 LONGEST_STEP = 1.5  # ms; in a long pulse it is diffusion, not the phase, that asks for more
 SLOW = 1e-2  # decay of a mode during a pulse that is next to none
-NARROWED = 2e-4  # of S0, that steps may be wrong by where spins cross the cell many times in one
-STEPS = (8, 128)  # fewest and most steps per pulse
-ROUGH_STEP, ROUGH_FEWEST = 1.6, 6  # where 5e-4 of S0 may be wrong
-ROUGH_BAND = 0.6  # then, of the signal's band: next to no spin goes from one end to the other
+MOST_STEPS = 128  # per pulse
 NEGLIGIBLE = 1e-20  # of a magnetisation, what is left of it
 CHUNK_BYTES = 2**28  # of working memory
 
@@ -44,7 +41,7 @@ def pgse_signal(
     rotation: Tensor | None = None,
     count: int = 0,
     refine: int = 1,
-    rough: bool = False,
+    care: Care = FINE,
 ) -> Tensor:
     """Signal of every measurement.
 
@@ -56,7 +53,7 @@ def pgse_signal(
     rotation : (3, 3), body to world; directions are turned into the body's frame. None: body and world agree
     count : number of measurements M
     refine : times as many steps as by default
-    rough : fewer steps and gradient strengths: half to a third of the time, and up to 5e-4 of S0 off
+    care : which steps and gradient strengths
 
     Returns
     -------
@@ -65,11 +62,13 @@ def pgse_signal(
     signal = signal_of_ones(blocks, count)
     size = model.decay.shape[-1]
     for block in blocks:
-        whole = Pulse(model, block, diffusivity, rotation, rough=rough)
+        whole = Pulse(model, block, diffusivity, rotation, care=care)
         for pulse in whole.parts(8 * size * (4 * block.strength.shape[1] + size)):
             steps = refine * pulse.steps
-            coarse, fine = (pulse.signal(pulse.ends(n)) for n in (steps, 2 * steps))
-            pulse.put(signal, pulse.strengths.measured((4 * fine - coarse) / 3))
+            found = pulse.signal(pulse.ends(steps))
+            if care.extrapolated:
+                found = (4 * pulse.signal(pulse.ends(2 * steps)) - found) / 3
+            pulse.put(signal, pulse.strengths.measured(found))
     return signal
 
 
@@ -94,7 +93,7 @@ class Pulse:
         diffusivity: float,
         rotation: Tensor | None,
         allowed: float | None = None,
-        rough: bool = False,
+        care: Care = FINE,
     ) -> None:
         real, device = block.strength.dtype, block.strength.device
         self.block, self.model, self.diffusivity = block, model, diffusivity
@@ -110,19 +109,18 @@ class Pulse:
         self.closed = model.density is None
         self.strongest = float(block.strength.amax())
         self.turn = float(self.phase.abs().amax()) * self.strongest * block.delta
-        self.rough = rough
-        self.strengths = Strengths.of(block, (ROUGH_BAND if rough else 1) * self.turn, allowed)
+        self.care = care
+        self.strengths = Strengths.of(block, care.band * self.turn, allowed)
 
     @property
     def steps(self) -> int:
         """Number of the signal's coarser steps."""
-        if self.rough:
-            return self.steps_of(ROUGH_STEP, ROUGH_FEWEST)
-        return self.following(self.steps_of(PHASE_STEP, STEPS[0]), NARROWED)
+        steps, allowed = self.steps_of(self.care.phase, self.care.fewest), self.care.narrowed
+        return steps if allowed is None else self.following(steps, allowed)
 
     def following(self, steps: int, allowed: float) -> int:
         """So many coarser steps, or as many more as keep to an error of S0 where spins cross the cell in less."""
-        while steps < STEPS[1] and self._narrowed(steps) > allowed:
+        while steps < MOST_STEPS and self._narrowed(steps) > allowed:
             steps += 2
         return steps
 
@@ -155,7 +153,7 @@ class Pulse:
     def steps_of(self, phase: float, fewest: int) -> int:
         """Number of steps, even to be halved, none of which turns by more than `phase` rad."""
         wanted = max(self.turn / phase, self.block.delta / LONGEST_STEP)
-        return min(max(fewest, 2 * math.ceil(wanted / 2)), STEPS[1])
+        return min(max(fewest, 2 * math.ceil(wanted / 2)), MOST_STEPS)
 
     def _narrowed(self, steps: int) -> float:
         """Error, of S0, where spins cross the cell many times in a step (motional narrowing).

@@ -12,7 +12,7 @@ eigenbasis of A_g: two more sweeps in all, and one r × r matrix per direction i
 import torch
 from torch import Tensor
 
-from napari_remidi.physics.encoding.pgse import STEPS, Pulse, divided_difference, real_product, turned_by
+from napari_remidi.physics.encoding.pgse import MOST_STEPS, Pulse, divided_difference, real_product, turned_by
 from napari_remidi.physics.encoding.pulses import PulseBlock
 from napari_remidi.physics.reduction.reduced import ModelGradient, ReducedModel
 
@@ -44,7 +44,7 @@ def pgse_gradient(
     sums = [like.new_zeros(shape) for shape in ((size, size), (3, size, size), (size,), (size,))]
     for block in blocks:
         real, device = block.strength.dtype, block.strength.device
-        per_direction = (2 * STEPS[1] + 1) * size * block.strength.shape[1] * 4 * real.itemsize
+        per_direction = (2 * MOST_STEPS + 1) * size * block.strength.shape[1] * 4 * real.itemsize
         for pulse in Pulse(model, block, diffusivity, rotation).parts(per_direction):
             rows = pulse.block.measurement
             weight = torch.where(rows >= 0, cotangent.to(device, real)[rows], 0.0)

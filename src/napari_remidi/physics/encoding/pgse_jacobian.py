@@ -22,10 +22,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from napari_remidi.physics.encoding.care import FINE, ROUGH
 from napari_remidi.physics.encoding.pgse import (
     CHUNK_BYTES,
-    ROUGH_FEWEST,
-    ROUGH_STEP,
     Pulse,
     divided_difference,
     signal_of_ones,
@@ -79,7 +78,7 @@ def pgse_sensitivity(
     result = Sensitivity(ones.new_zeros(len(ones), parameters), torch.zeros_like(ones), ones.new_zeros(len(ones), 3))
     memory = CACHED_BYTES if ones.device.type == "cpu" else CHUNK_BYTES
     for block in blocks:
-        whole = Pulse(model, block, diffusivity, rotation, None if exact else ALLOWED, rough)
+        whole = Pulse(model, block, diffusivity, rotation, None if exact else ALLOWED, ROUGH if rough else FINE)
         steps = _steps(whole, exact, rough)
         for pulse in whole.parts(sum(_numbers(whole, steps)) * ones.element_size(), memory):
             shape, by_diffusivity, direction = _Sweep(pulse, tangents, steps).derivatives()
@@ -96,7 +95,7 @@ def _steps(pulse: Pulse, exact: bool, rough: bool) -> int:
     if exact:
         return 2 * pulse.steps
     if rough:
-        return pulse.steps_of(ROUGH_STEP, 2 * ROUGH_FEWEST)
+        return pulse.steps_of(ROUGH.phase, 2 * ROUGH.fewest)
     return 2 * pulse.following(pulse.steps_of(PHASE_STEP, FEWEST) // 2, NARROWED)
 
 
