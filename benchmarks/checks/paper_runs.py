@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checks.paper_cases import FREE, KINDS, Case, Line, protocol_of
-from checks.paper_shapes import Truth, random_truth
+from checks.paper_shapes import KEPT, Truth, random_truth
 from napari_remidi.errors import RemidiError
 from napari_remidi.results import Axon, chamfer, inverter_for, reconstruct
 from napari_remidi.results.metrics import chamfer_any_rotation
@@ -33,6 +33,7 @@ class Runs:
     def __init__(self, prior: Prior, seed: int, device: str, kept: Path | None = None) -> None:
         self.prior, self.seed, self.device, self.kept = prior, seed, device, kept
         self._inverter = lru_cache(maxsize=3)(self._prepared)
+        self._truth = lru_cache(maxsize=KEPT)(self._drawn)
         self._clean: tuple[Any, Floats] = None, np.zeros(0)
 
     def record(self, case: Case) -> dict[str, Any]:
@@ -47,7 +48,7 @@ class Runs:
             return {**named, **shape, **nothing, "error": str(error)}
 
     def truth(self, case: Case) -> Truth:
-        return random_truth(case.kind, case.fixed, [self.seed, KINDS.index(case.kind), case.index])
+        return self._truth(case.kind, tuple(case.fixed.items()), case.index)
 
     def signal(self, case: Case) -> Floats:
         """S/S0 of a case, (M,), normalised by its own b = 0 measurements; the noise is Rician."""
@@ -62,6 +63,9 @@ class Runs:
         protocol = protocol_of(case.line)
         inverter = self._inverter(case.line.directions, case.line.times, case.noise_sd)
         return reconstruct(self.signal(case), protocol, inverter=inverter)
+
+    def _drawn(self, kind: str, fixed: tuple[tuple[str, float], ...], index: int) -> Truth:
+        return random_truth(kind, dict(fixed), [self.seed, KINDS.index(kind), index])
 
     def _figures(self, case: Case, truth: Truth) -> dict[str, Any]:
         axon = self.reconstructed(case)

@@ -6,7 +6,7 @@ cylinders and how far they are deformed comes from the families the prior knows,
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from napari_remidi.shapes.sections import AxonFields
 Floats = NDArray[np.float64]
 MESHES = ((4, 128), (6, 192))  # divisions of a section (six nodes around to each), slices: 7869 and 24511 nodes
 MODES = 150
+KEPT = 32  # shapes that are ready for another protocol
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +53,15 @@ class Truth:
 
     def signal(self, protocol: Protocol, diffusivity: float, device: str) -> Floats:
         """S/S0, (M,): the error of linear elements falls with the square of their size (Richardson)."""
-        coarse, fine = (
-            Simulator(self.meshed(*mesh), diffusivity, modes=MODES, device=device).run(protocol).signal
-            for mesh in MESHES
-        )
+        coarse, fine = (simulator.run(protocol).signal for simulator in simulators(self, diffusivity, device))
         ratio = MESHES[1][0] / MESHES[0][0]
         return np.asarray(fine + (fine - coarse) / (ratio**2 - 1))
+
+
+@lru_cache(maxsize=KEPT)
+def simulators(truth: Truth, diffusivity: float, device: str) -> list[Simulator]:
+    """One for each mesh. Their modes take twenty seconds, and then every protocol one."""
+    return [Simulator(truth.meshed(*mesh), diffusivity, modes=MODES, device=device) for mesh in MESHES]
 
 
 def random_truth(kind: str, fixed: dict[str, float], seed: list[int]) -> Truth:
