@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from napari_remidi.physics import geometry
-from napari_remidi.physics.encoding.care import ROUGH
+from napari_remidi.physics.encoding.care import CLOSE, FINE, ROUGH, ROUGHEST, Care
 from napari_remidi.physics.encoding.pgse import Pulse, pgse_signal
 from napari_remidi.physics.encoding.pgse_gradient import pgse_gradient
 from napari_remidi.physics.encoding.pgse_jacobian import pgse_sensitivity
@@ -107,10 +107,22 @@ def test_as_many_points_as_the_bound_asks_for_keep_it(turn: float) -> None:
     assert points_needed(turn, 1e-6, 2) == 2
 
 
-def test_rough_signals_and_derivatives_are_nearly_the_fine_ones(protocol: Protocol, model: ReducedModel) -> None:
+@pytest.mark.parametrize(
+    ("care", "rms", "largest"),
+    [(FINE, 4e-5, 2e-4), (CLOSE, 2e-4, 1e-3), (ROUGH, 7e-4, 6e-3), (ROUGHEST, 1.5e-2, 4e-2)],
+    ids=["fine", "close", "rough", "roughest"],
+)
+def test_more_care_comes_nearer_to_the_signal(
+    protocol: Protocol, model: ReducedModel, care: Care, rms: float, largest: float
+) -> None:
+    exact = pgse_signal(model, pulse_blocks(protocol, CPU, torch.float64), 2.0, refine=6)
+    wrong = pgse_signal(model, pulse_blocks(protocol, CPU), 2.0, care=care) - exact
+    assert float(wrong.square().mean().sqrt()) < rms
+    assert float(wrong.abs().max()) < largest
+
+
+def test_rough_derivatives_are_nearly_the_fine_ones(protocol: Protocol, model: ReducedModel) -> None:
     blocks = pulse_blocks(protocol, CPU)
-    rough, fine = pgse_signal(model, blocks, 2.0, care=ROUGH), pgse_signal(model, blocks, 2.0, refine=2)
-    assert float((rough - fine).square().mean().sqrt()) < 5e-4
     generator = torch.Generator().manual_seed(0)
     mesh = geometry.cylinder(1.5, 10.0, 400)
     velocities = torch.randn(3, *mesh.points.shape, generator=generator)

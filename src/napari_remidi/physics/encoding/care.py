@@ -28,7 +28,8 @@ class Care:
         return self.narrowed is None
 
 
-FINE = Care(0.65, 8, 2e-4)  # 2e-5 of S0, root mean square, 1e-4 at most
-CLOSE = Care(1.0, 8, 1e-3)  # 8e-5 and 5e-4
-ROUGH = Care(1.6, 6, None, 0.6)  # 5e-4 and 4e-3, in half to a third of the time
-ROUGHEST = Care(1.6, 6, None, 0.6, extrapolated=False)  # 2e-3 and 1e-2, in a third of that
+# what a signal is wrong by, of S0, root mean square and at most; medians of 20 draws of the prior, the paper's protocol
+FINE = Care(0.65, 8, 2e-4)  # 2e-5 and 7e-5
+CLOSE = Care(1.0, 8, 1e-3)  # 6e-5 and 3e-4
+ROUGH = Care(1.6, 6, None, 0.6)  # 3e-4 and 2e-3, in half to a third of the time
+ROUGHEST = Care(1.6, 6, None, 0.6, extrapolated=False)  # 3e-3 and 2e-2, in a third of that
