@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_remidi.errors import Cancelled, InputError, PriorError, TimingError
+from napari_remidi.errors import Cancelled, InputError, PriorError, ProtocolError, TimingError
 from napari_remidi.inversion import Inverter, Iterate, Settings
 from napari_remidi.inversion.rotation import rotations_about
 from napari_remidi.physics import TetMesh, simulate
@@ -188,6 +188,19 @@ def test_waveforms_are_refused_with_the_remedy(protocol) -> None:
     )
     with pytest.raises(InputError, match=message):
         inverter_for(mixed, "axon")
+
+
+@pytest.mark.parametrize(("prior", "model"), [("axon", "axon"), ("axon-open", "voxel")])
+def test_a_protocol_without_gradients_is_refused(protocol, prior, model) -> None:
+    nothing = protocol.subset(protocol.is_b0)
+    with pytest.raises(ProtocolError, match=rf"^all {len(nothing)} measurements have b=0, which says nothing of"):
+        inverter_for(nothing, prior, model=model)
+
+
+def test_too_few_directions_are_refused(protocol) -> None:
+    two = Protocol.pgse(np.repeat([0.0, 1000.0, 3000.0], 2), np.tile(np.eye(3)[:2], (3, 1)), 5.0, 25.0)
+    with pytest.raises(ProtocolError, match=r"has 3 directions, and nothing else says how an axon lies: "):
+        inverter_for(two, "axon")
 
 
 def test_tissue_needs_open_ends(protocol) -> None:

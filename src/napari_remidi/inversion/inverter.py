@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_remidi.errors import Cancelled, InputError, PriorError
+from napari_remidi.errors import Cancelled, InputError, PriorError, ProtocolError
 from napari_remidi.inversion.cell import CellProblem
 from napari_remidi.inversion.descents import AnyProblem
 from napari_remidi.inversion.fit import Noise, goodness_of_fit
@@ -21,7 +21,7 @@ from napari_remidi.inversion.samples import with_intervals
 from napari_remidi.inversion.search import Search
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.solution import Iterate, Solution
-from napari_remidi.inversion.starts import StartLibrary, best_starts, build_library, coarse_rows
+from napari_remidi.inversion.starts import StartLibrary, best_starts, build_library, coarse_rows, require_directions
 from napari_remidi.inversion.symmetry import symmetry_of
 from napari_remidi.inversion.template import Template
 from napari_remidi.inversion.tissue import TissueProblem
@@ -56,6 +56,8 @@ class Inverter:
         For a preview of another protocol, prior or diffusivity.
     TimingError
         Where the protocol has no timing.
+    ProtocolError
+        Where there are no gradients, or no shell of them has enough directions to say how an axon lies.
     PriorError
         Where model and prior do not fit (a voxel of tissue needs axons with open ends).
     """
@@ -69,7 +71,9 @@ class Inverter:
     ) -> None:
         self.protocol, self.prior, self.settings = protocol, prior, settings or Settings()
         require_pulses(protocol)
-        if self.settings.model == "voxel" and prior.ends != "open":
+        if self.settings.model == "axon":
+            require_directions(protocol)
+        elif prior.ends != "open":
             raise PriorError(
                 f"model 'voxel' needs a prior of axons with open ends, and {prior.name!r} has closed ones: "
                 "choose 'axon-open'"
@@ -265,8 +269,12 @@ def invert(
 
 
 def require_pulses(protocol: "Protocol") -> None:
-    """Raise TimingError where a protocol has no timing, InputError where it has waveforms."""
+    """Raise TimingError where a protocol has no timing, ProtocolError without gradients, InputError for waveforms."""
     protocol.require_timing()
+    if not protocol.shells:
+        raise ProtocolError(
+            f"all {len(protocol)} measurements have b=0, which says nothing of shapes: give diffusion-weighted ones too"
+        )
     if waves := int(protocol.is_waveform.sum()):
         raise InputError(
             f"{waves} of {len(protocol)} measurements have waveforms, and a reconstruction takes pulsed ones: keep "

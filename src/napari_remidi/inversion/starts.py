@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_remidi.errors import ProtocolError
 from napari_remidi.inversion.rotation import rotations_about
 from napari_remidi.inversion.settings import Settings
 from napari_remidi.inversion.sphere import half_sphere, monomials
@@ -42,6 +43,7 @@ MODES = 12  # that examples are simulated in, of 24: that leaves out more than t
 TOGETHER = 32  # examples simulated
 COARSE_SHELLS, COARSE_DIRECTIONS = 12, 15  # of a protocol that has more, where starts compete
 COARSE_LEAST = 150  # measurements
+FEWEST_DIRECTIONS = 3  # of a shell that says how an axon lies
 LEAST_SIGNAL = 1e-3  # of S0: what is less counts as that in a logarithm
 
 
@@ -152,10 +154,21 @@ def _monomials(directions: Floats) -> Floats:
 
 def spread_shells(protocol: "Protocol", count: int) -> list["Shell"]:
     """At most so many shells with enough directions, spread over b and timing."""
-    shells = sorted((s for s in protocol.shells if len(s.indices) >= 3), key=lambda s: (s.bval, s.Delta))
+    shells = sorted(
+        (s for s in protocol.shells if len(s.indices) >= FEWEST_DIRECTIONS), key=lambda s: (s.bval, s.Delta)
+    )
     if len(shells) <= count:
         return shells
     return [shells[i] for i in np.linspace(0, len(shells) - 1, count).round().astype(int)]
+
+
+def require_directions(protocol: "Protocol") -> None:
+    """Raise ProtocolError where no shell can say how an axon lies."""
+    if not spread_shells(protocol, 1):
+        raise ProtocolError(
+            f"no shell of the protocol, one b-value and timing, has {FEWEST_DIRECTIONS} directions, and nothing else "
+            "says how an axon lies: take a protocol with more directions, best 15 or more a shell"
+        )
 
 
 def coarse_rows(protocol: "Protocol") -> NDArray[np.int64]:
