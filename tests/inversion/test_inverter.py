@@ -197,10 +197,12 @@ def test_a_protocol_without_gradients_is_refused(protocol, prior, model) -> None
         inverter_for(nothing, prior, model=model)
 
 
-def test_too_few_directions_are_refused(protocol) -> None:
-    two = Protocol.pgse(np.repeat([0.0, 1000.0, 3000.0], 2), np.tile(np.eye(3)[:2], (3, 1)), 5.0, 25.0)
-    with pytest.raises(ProtocolError, match=r"has 3 directions, and nothing else says how an axon lies: "):
-        inverter_for(two, "axon")
+@pytest.mark.parametrize("which", [[0, 1], [0, 0, 0]], ids=["two", "one, three times"])
+def test_too_few_directions_are_refused(protocol, which) -> None:
+    directions = np.tile(np.eye(3)[which], (3, 1))
+    few = Protocol.pgse(np.repeat([0.0, 1000.0, 3000.0], len(which)), directions, 5.0, 25.0)
+    with pytest.raises(ProtocolError, match="has 3 different directions, and nothing else says how an axon lies: "):
+        inverter_for(few, "axon")
 
 
 def test_tissue_needs_open_ends(protocol) -> None:

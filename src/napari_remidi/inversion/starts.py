@@ -27,6 +27,7 @@ from napari_remidi.physics.encoding.care import ROUGHEST
 from napari_remidi.physics.encoding.pgse import pgse_signal
 from napari_remidi.physics.encoding.pulses import pulse_blocks
 from napari_remidi.physics.reduction.reduced import ModelStack
+from napari_remidi.scan.lacking import tensor_numbers
 
 if TYPE_CHECKING:
     from napari_remidi.scan import Protocol
@@ -164,10 +165,10 @@ def spread_shells(protocol: "Protocol", count: int) -> list["Shell"]:
 
 def require_directions(protocol: "Protocol") -> None:
     """Raise ProtocolError where no shell can say how an axon lies."""
-    if not spread_shells(protocol, 1):
+    if all(tensor_numbers(protocol.bvecs[shell.indices]) < FEWEST_DIRECTIONS for shell in protocol.shells):
         raise ProtocolError(
-            f"no shell of the protocol, one b-value and timing, has {FEWEST_DIRECTIONS} directions, and nothing else "
-            "says how an axon lies: take a protocol with more directions, best 15 or more a shell"
+            f"no shell of the protocol, one b-value and timing, has {FEWEST_DIRECTIONS} different directions, and "
+            "nothing else says how an axon lies: take a protocol with more directions, best 15 or more a shell"
         )
 
 
