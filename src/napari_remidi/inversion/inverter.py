@@ -272,9 +272,7 @@ def require_pulses(protocol: "Protocol") -> None:
     """Raise TimingError where a protocol has no timing, ProtocolError without gradients, InputError for waveforms."""
     protocol.require_timing()
     if not protocol.shells:
-        raise ProtocolError(
-            f"all {len(protocol)} measurements have b=0, which says nothing of shapes: give diffusion-weighted ones too"
-        )
+        raise ProtocolError(f"all {len(protocol)} measurements have b = 0: give a protocol with weighted ones")
     if waves := int(protocol.is_waveform.sum()):
         raise InputError(
             f"{waves} of {len(protocol)} measurements have waveforms, and a reconstruction takes pulsed ones: keep "

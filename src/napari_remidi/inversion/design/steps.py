@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from napari_remidi.errors import Cancelled, InputError, PriorError, ProtocolError
+from napari_remidi.errors import Cancelled, InputError, PriorError
 from napari_remidi.inversion.cell import CellProblem
 from napari_remidi.inversion.design.cautions import unseen
 from napari_remidi.inversion.design.expected_errors import ExpectedErrors
@@ -123,8 +123,6 @@ def report_steps(
 
 def _check(protocol: "Protocol", snr: float, draws: int, seed: int) -> None:
     require_pulses(protocol)
-    if protocol.is_b0.all():
-        raise ProtocolError(f"all {len(protocol)} measurements have b = 0: give a protocol with weighted ones")
     if not 0 < snr <= LARGEST_SNR:
         raise InputError(f"SNR is {snr:g}; give S0 over the noise of one measurement, above 0 up to {LARGEST_SNR:g}")
     for name, value, least in (("draws", draws, 1), ("seed", seed, 0)):
