@@ -109,7 +109,7 @@ def test_as_many_points_as_the_bound_asks_for_keep_it(turn: float) -> None:
 
 @pytest.mark.parametrize(
     ("care", "rms", "largest"),
-    [(FINE, 4e-5, 2e-4), (CLOSE, 2e-4, 1e-3), (ROUGH, 7e-4, 6e-3), (ROUGHEST, 1.5e-2, 4e-2)],
+    [(FINE, 4e-5, 2e-4), (CLOSE, 2e-4, 1e-3), (ROUGH, 5e-4, 4e-3), (ROUGHEST, 1.5e-2, 4e-2)],
     ids=["fine", "close", "rough", "roughest"],
 )
 def test_more_care_comes_nearer_to_the_signal(

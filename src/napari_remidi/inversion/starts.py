@@ -154,22 +154,27 @@ def _monomials(directions: Floats) -> Floats:
 
 
 def spread_shells(protocol: "Protocol", count: int) -> list["Shell"]:
-    """At most so many shells with enough directions, spread over b and timing."""
-    shells = sorted(
-        (s for s in protocol.shells if len(s.indices) >= FEWEST_DIRECTIONS), key=lambda s: (s.bval, s.Delta)
-    )
+    """At most so many shells with enough different directions, spread over b and timing."""
+    shells = _telling_shells(protocol)
     if len(shells) <= count:
-        return shells
+        return list(shells)
     return [shells[i] for i in np.linspace(0, len(shells) - 1, count).round().astype(int)]
 
 
 def require_directions(protocol: "Protocol") -> None:
     """Raise ProtocolError where no shell can say how an axon lies."""
-    if all(tensor_numbers(protocol.bvecs[shell.indices]) < FEWEST_DIRECTIONS for shell in protocol.shells):
+    if not _telling_shells(protocol):
         raise ProtocolError(
             f"no shell of the protocol, one b-value and timing, has {FEWEST_DIRECTIONS} different directions, and "
             "nothing else says how an axon lies: take a protocol with more directions, best 15 or more a shell"
         )
+
+
+@lru_cache(maxsize=8)  # asked for several times a voxel
+def _telling_shells(protocol: "Protocol") -> tuple["Shell", ...]:
+    """Shells that say how an axon lies, in order of b and timing."""
+    telling = (s for s in protocol.shells if tensor_numbers(protocol.bvecs[s.indices]) >= FEWEST_DIRECTIONS)
+    return tuple(sorted(telling, key=lambda s: (s.bval, s.Delta)))
 
 
 def coarse_rows(protocol: "Protocol") -> NDArray[np.int64]:
